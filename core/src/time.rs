@@ -1,0 +1,69 @@
+//! Time as the caller tells it.
+
+pub use core::time::Duration;
+
+/// A moment, in microseconds since an epoch of the caller's choice (boot, process start, 1970: any, as long as it stays
+/// the same for one node). Arithmetic saturates: the last moment, [`Instant::FAR`], is never reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The epoch itself.
+    pub const ZERO: Self = Self(0);
+    /// A moment that never comes (584,000 years after the epoch).
+    pub const FAR: Self = Self(u64::MAX);
+
+    /// The moment `micros` microseconds after the epoch.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// The moment `millis` milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000))
+    }
+
+    /// The moment `secs` seconds after the epoch.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The time that has passed from `earlier` until this moment; zero if `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl core::ops::Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        // A duration of more than 584,000 years means "never".
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Instant::from_secs(2) + second, Instant::from_millis(3_000));
+        assert_eq!(Instant::FAR + second, Instant::FAR);
+        assert_eq!(Instant::ZERO + Duration::MAX, Instant::FAR);
+        assert_eq!(Instant::from_secs(3).since(Instant::from_secs(1)), Duration::from_secs(2));
+        assert_eq!(Instant::from_secs(1).since(Instant::from_secs(3)), Duration::ZERO);
+    }
+}
