@@ -9,7 +9,9 @@ extern crate alloc;
 extern crate std;
 
 pub mod addr;
+pub mod crypto;
 pub mod id;
+pub mod item;
 mod links;
 mod list;
 mod rng;
