@@ -1,0 +1,534 @@
+//! The routing table of one address family (BEP 5, "Routing Table"): contacts in k-buckets.
+//!
+//! Contacts lie in one list, ordered by the number of leading bits that they share with our id: the contacts that share
+//! exactly n bits are bucket n. That is the tree of BEP 5 with every bucket split that holds our id; a bucket has room
+//! for [`K`] contacts. Nobody is in the table who has not answered a question of ours.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+
+use crate::addr::CompactAddr;
+use crate::id::{ID_LEN, NodeId, Target};
+use crate::list::{Empty, List, Slots};
+use crate::rng::Rng;
+use crate::time::{Duration, Instant};
+
+/// Contacts in a bucket, nodes in a reply, and nodes that an item is stored on (BEP 5: K = 8).
+pub const K: usize = 8;
+
+/// A contact that gave no sign of life for so long is questionable, and a bucket in which nothing changed for so long
+/// is refreshed (BEP 5: 15 minutes for both).
+pub(crate) const QUIET: Duration = Duration::from_secs(15 * 60);
+
+/// A contact that left so many questions in a row unanswered is bad: one and a retry (BEP 5).
+const BAD_AFTER: u8 = 2;
+
+/// Buckets whose last change is remembered one by one; deeper ones share the last entry. A network of 2^31 nodes fills
+/// no more.
+const BUCKETS: usize = 32;
+
+/// A node that has answered us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    id: NodeId,
+    addr: CompactAddr,
+    /// When it last answered a question, or, having answered before, asked one.
+    last_seen: Instant,
+    /// Questions left unanswered since it last answered.
+    failures: u8,
+    /// A question is out to learn whether it still lives.
+    probed: bool,
+}
+
+impl Empty for Contact {
+    const EMPTY: Self =
+        Self { id: NodeId::ZERO, addr: CompactAddr::UNSPECIFIED, last_seen: Instant::ZERO, failures: 0, probed: false };
+}
+
+/// What is thought of a contact (BEP 5, "Routing Table").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Gave a sign of life within 15 minutes.
+    Good,
+    /// Quiet for 15 minutes, or left one question unanswered.
+    Questionable,
+    /// Left several questions in a row unanswered; the next comer takes its place.
+    Bad,
+}
+
+impl Contact {
+    /// The node's id.
+    #[must_use]
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Where it answered from.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr.into()
+    }
+
+    pub(crate) const fn compact(&self) -> CompactAddr {
+        self.addr
+    }
+
+    /// What is thought of it at `now`.
+    #[must_use]
+    pub fn standing(&self, now: Instant) -> Standing {
+        if self.failures >= BAD_AFTER {
+            Standing::Bad
+        } else if self.failures > 0 || now.since(self.last_seen) >= QUIET {
+            Standing::Questionable
+        } else {
+            Standing::Good
+        }
+    }
+}
+
+/// What became of a node that answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is a new contact.
+    Added,
+    /// It was one already.
+    Known,
+    /// Its bucket is full of contacts that are not bad, or its id is known at an address that still answers.
+    Declined,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table<'m> {
+    own: NodeId,
+    contacts: List<'m, Contact>,
+    changed: [Instant; BUCKETS],
+}
+
+impl<'m> Table<'m> {
+    pub(crate) fn new(own: NodeId, slots: Slots<'m, Contact>, now: Instant) -> Self {
+        Self { own, contacts: List::new(slots), changed: [now; BUCKETS] }
+    }
+
+    pub(crate) fn contacts(&self) -> &[Contact] {
+        &self.contacts
+    }
+
+    /// Whether this family is in use at all.
+    pub(crate) fn has_room_at_all(&self) -> bool {
+        self.contacts.capacity() > 0
+    }
+
+    /// The number of the bucket that `id` belongs to.
+    fn bucket(&self, id: &NodeId) -> usize {
+        self.own.distance(&Target::from(*id)).shared_prefix() as usize
+    }
+
+    /// Where the contacts of buckets `from` and above begin.
+    fn start_of(&self, from: usize) -> usize {
+        self.contacts.partition_point(|contact| self.bucket(&contact.id) < from)
+    }
+
+    fn range(&self, bucket: usize) -> Range<usize> {
+        self.start_of(bucket)..self.start_of(bucket + 1)
+    }
+
+    fn position(&self, id: &NodeId) -> Option<usize> {
+        let range = self.range(self.bucket(id));
+        let start = range.start;
+        self.contacts.get(range)?.iter().position(|contact| contact.id == *id).map(|at| start + at)
+    }
+
+    /// Up to `N` contacts that `fits` accepts, the closest to `target` first.
+    ///
+    /// With p the bits that `target` shares with our id, the contacts of bucket p are closest to it, then those of all
+    /// later buckets together, then those of p - 1, p - 2 and so on.
+    pub(crate) fn closest<const N: usize>(&self, target: &Target, fits: impl Fn(&Contact) -> bool) -> Closest<N> {
+        let mut closest = Closest { target: *target, contacts: heapless::Vec::new() };
+        let bucket = self.own.distance(target).shared_prefix() as usize;
+        let Range { start, end } = self.range(bucket);
+        let groups = [start..end, end..self.contacts.len()];
+        for group in groups {
+            closest.offer(self.contacts.get(group).unwrap_or_default(), &fits);
+            if closest.contacts.is_full() {
+                return closest;
+            }
+        }
+        let mut end = start;
+        while let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) {
+            let start = self.start_of(self.bucket(&last.id));
+            closest.offer(self.contacts.get(start..end).unwrap_or_default(), &fits);
+            if closest.contacts.is_full() {
+                break;
+            }
+            end = start;
+        }
+        closest
+    }
+
+    /// Whether a node with this id, if it answered, could become a contact: what is worth a question to a stranger.
+    pub(crate) fn has_room_for(&self, id: &NodeId, now: Instant) -> bool {
+        if *id == self.own || self.position(id).is_some() {
+            return false;
+        }
+        let range = self.range(self.bucket(id));
+        let bucket = self.contacts.get(range).unwrap_or_default();
+        let spare = bucket.len() < K && (self.contacts.len() < self.contacts.capacity() || self.victim(id).is_some());
+        spare || bucket.iter().any(|contact| contact.standing(now) == Standing::Bad)
+    }
+
+    /// In a table that is full before its buckets are: who makes room for `id`. The fullest bucket loses its least
+    /// recently seen contact, the farthest of equally full ones, as long as the newcomer's bucket stays the emptier.
+    fn victim(&self, id: &NodeId) -> Option<usize> {
+        let newcomer = self.range(self.bucket(id)).len();
+        let mut best: Option<Range<usize>> = None;
+        let mut start = 0;
+        while let Some(first) = self.contacts.get(start) {
+            let end = self.start_of(self.bucket(&first.id) + 1);
+            if best.as_ref().is_none_or(|best| end - start > best.len()) {
+                best = Some(start..end);
+            }
+            start = end;
+        }
+        let best = best.filter(|best| best.len() > newcomer + 1)?;
+        let offset = best.start;
+        let worst = |contact: &Contact| (core::cmp::Reverse(contact.failures), contact.last_seen);
+        let bucket = self.contacts.get(best)?;
+        bucket.iter().enumerate().min_by_key(|(_, contact)| worst(contact)).map(|(at, _)| offset + at)
+    }
+
+    /// Notes that the node answered a question of ours, and makes it a contact if there is room.
+    pub(crate) fn answered(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> Admission {
+        if *id == self.own {
+            return Admission::Declined;
+        }
+        if let Some(contact) = self.position(id).and_then(|at| self.contacts.get_mut(at)) {
+            // Somebody else's id may be claimed from anywhere: an address that still answers keeps it.
+            if contact.addr != *addr && contact.standing(now) != Standing::Bad {
+                return Admission::Declined;
+            }
+            *contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 0, probed: false };
+            self.note_change(id, now);
+            return Admission::Known;
+        }
+        // The address has a new id: the old one is gone.
+        if let Some(at) = self.contacts.iter().position(|contact| contact.addr == *addr) {
+            self.contacts.remove(at);
+        }
+        let bucket = self.bucket(id);
+        let range = self.range(bucket);
+        let bad = |contact: &Contact| contact.standing(now) == Standing::Bad;
+        let members = self.contacts.get(range.clone()).unwrap_or_default();
+        if let Some(at) = members.iter().position(bad) {
+            self.contacts.remove(range.start + at);
+        } else if members.len() >= K {
+            return Admission::Declined;
+        } else if self.contacts.len() == self.contacts.capacity() {
+            let Some(victim) = self.victim(id) else { return Admission::Declined };
+            self.contacts.remove(victim);
+        }
+        let at = self.start_of(bucket + 1);
+        let contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 0, probed: false };
+        match self.contacts.insert(at, contact) {
+            Ok(()) => {
+                self.note_change(id, now);
+                Admission::Added
+            }
+            Err(_) => Admission::Declined,
+        }
+    }
+
+    /// Notes that a contact asked us something: a sign of life, once it has answered (BEP 5). False if it is none.
+    pub(crate) fn asked_us(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
+        let known = self.position(id).and_then(|at| self.contacts.get_mut(at)).filter(|contact| contact.addr == *addr);
+        match known {
+            Some(contact) => {
+                if contact.failures == 0 {
+                    contact.last_seen = now;
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes that the node at `addr` left a question unanswered.
+    pub(crate) fn failed(&mut self, addr: &CompactAddr, id: Option<&NodeId>) {
+        let at = match id {
+            Some(id) => self.position(id),
+            None => self.contacts.iter().position(|contact| contact.addr == *addr),
+        };
+        if let Some(contact) = at.and_then(|at| self.contacts.get_mut(at)).filter(|contact| contact.addr == *addr) {
+            contact.failures = contact.failures.saturating_add(1);
+            contact.probed = false;
+        }
+    }
+
+    /// Forgets the contact with this id at this address: another id answers there now.
+    pub(crate) fn forget(&mut self, addr: &CompactAddr, id: &NodeId) {
+        if let Some(at) = self.position(id)
+            && self.contacts.get(at).is_some_and(|contact| contact.addr == *addr)
+        {
+            self.contacts.remove(at);
+        }
+    }
+
+    /// The contact that should be asked for a sign of life, if any; it counts as asked from now on.
+    pub(crate) fn next_probe(&mut self, now: Instant) -> Option<Contact> {
+        let due = |contact: &&mut Contact| !contact.probed && contact.standing(now) == Standing::Questionable;
+        let contact = self.contacts.iter_mut().find(due)?;
+        contact.probed = true;
+        Some(*contact)
+    }
+
+    /// When the next contact becomes questionable, or the next bucket needs a refresh.
+    pub(crate) fn next_due(&self) -> Instant {
+        let quiet = self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER);
+        let probe =
+            quiet.map(|contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen + QUIET });
+        let refresh = self.changed.iter().take(self.buckets()).map(|changed| *changed + QUIET);
+        probe.chain(refresh).min().unwrap_or(Instant::FAR)
+    }
+
+    /// How many buckets there are to keep fresh: those up to the deepest with a contact, whose shared entry is the last.
+    fn buckets(&self) -> usize {
+        self.contacts.last().map_or(0, |deepest| (self.bucket(&deepest.id) + 1).min(BUCKETS))
+    }
+
+    /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
+    pub(crate) fn next_refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<Target> {
+        let buckets = self.buckets();
+        let (bucket, changed) =
+            self.changed.iter_mut().take(buckets).enumerate().find(|(_, changed)| now.since(**changed) >= QUIET)?;
+        *changed = now;
+        let mut target = rng.octets::<ID_LEN>();
+        // Shares the first `bucket` bits with our id, and differs in the next.
+        for (at, (octet, own)) in target.iter_mut().zip(self.own.as_bytes()).enumerate() {
+            let shared = bucket.saturating_sub(8 * at).min(8);
+            let mask = !(0xff_u16 >> shared) as u8;
+            *octet = (own & mask) | (*octet & !mask);
+            if 8 * at <= bucket && bucket < 8 * at + 8 {
+                let differs = 0x80 >> (bucket - 8 * at);
+                *octet = (*octet & !differs) | (!own & differs);
+            }
+        }
+        Some(Target::new(target))
+    }
+
+    fn note_change(&mut self, id: &NodeId, now: Instant) {
+        let bucket = self.bucket(id).min(BUCKETS - 1);
+        if let Some(changed) = self.changed.get_mut(bucket) {
+            *changed = now;
+        }
+    }
+}
+
+/// The closest contacts that were found, nearest first.
+#[derive(Debug)]
+pub(crate) struct Closest<const N: usize> {
+    target: Target,
+    contacts: heapless::Vec<Contact, N>,
+}
+
+impl<const N: usize> Closest<N> {
+    /// Merges in `group`, of which each is farther than all of the groups before it.
+    fn offer(&mut self, group: &[Contact], fits: &impl Fn(&Contact) -> bool) {
+        for contact in group.iter().filter(|contact| fits(contact)) {
+            let distance = contact.id.distance(&self.target);
+            let at = self.contacts.iter().rposition(|nearer| nearer.id.distance(&self.target) < distance);
+            let at = at.map_or(0, |nearer| nearer + 1);
+            if self.contacts.is_full() {
+                if at >= N {
+                    continue;
+                }
+                self.contacts.pop();
+            }
+            // Push and rotate: the panic-free way to insert.
+            if self.contacts.push(*contact).is_ok()
+                && let Some(tail) = self.contacts.get_mut(at..)
+                && !tail.is_empty()
+            {
+                tail.rotate_right(1);
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Contact> {
+        self.contacts.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::quickcheck;
+    use std::vec::Vec;
+
+    fn id(first: u8, second: u8) -> NodeId {
+        let mut octets = [0; ID_LEN];
+        octets[..2].copy_from_slice(&[first, second]);
+        NodeId::new(octets)
+    }
+
+    fn addr(number: u16) -> CompactAddr {
+        CompactAddr::V4([10, 0, 0, 1], number + 1)
+    }
+
+    fn with_table(capacity: usize, test: impl FnOnce(&mut Table<'_>)) {
+        let mut memory = std::vec![Contact::EMPTY; capacity];
+        test(&mut Table::new(NodeId::ZERO, Slots::Borrowed(&mut memory), Instant::ZERO));
+    }
+
+    quickcheck! {
+        fn the_closest_are_those_that_sorting_finds(ids: Vec<(u8, u8)>, target: (u8, u8)) -> bool {
+            with_table(64, |table| {
+                for (number, (first, second)) in ids.into_iter().enumerate() {
+                    table.answered(Instant::ZERO, &id(first, second), &addr(number as u16));
+                }
+                let target = Target::from(id(target.0, target.1));
+                let mut expected: Vec<NodeId> = table.contacts().iter().map(Contact::id).collect();
+                expected.sort_by_key(|id| id.distance(&target));
+                expected.truncate(K);
+                let found: Vec<NodeId> = table.closest::<K>(&target, |_| true).iter().map(Contact::id).collect();
+                assert_eq!(found, expected);
+            });
+            true
+        }
+
+        fn buckets_hold_at_most_k_and_stay_in_order(ids: Vec<(u8, u8)>, failures: Vec<u8>) -> bool {
+            with_table(20, |table| {
+                let mut failures = failures.into_iter().cycle();
+                for (number, (first, second)) in ids.into_iter().enumerate() {
+                    table.answered(Instant::from_secs(number as u64), &id(first, second), &addr(number as u16));
+                    if let Some(failed) = failures.next() {
+                        table.failed(&addr(u16::from(failed)), None);
+                    }
+                    let buckets: Vec<usize> = table.contacts().iter().map(|c| table.bucket(&c.id)).collect();
+                    assert!(buckets.is_sorted() && buckets.len() <= 20);
+                    assert!((0..16).all(|b| buckets.iter().filter(|other| **other == b).count() <= K));
+                    assert!(!table.contacts().iter().any(|contact| contact.id == NodeId::ZERO));
+                }
+            });
+            true
+        }
+    }
+
+    #[test]
+    fn a_full_bucket_of_good_contacts_declines_and_a_bad_one_makes_room() {
+        with_table(64, |table| {
+            for number in 0..8 {
+                assert_eq!(table.answered(Instant::ZERO, &id(0x80, number), &addr(number.into())), Admission::Added);
+            }
+            let newcomer = id(0x80, 99);
+            assert!(!table.has_room_for(&newcomer, Instant::ZERO));
+            assert_eq!(table.answered(Instant::ZERO, &newcomer, &addr(99)), Admission::Declined);
+            table.failed(&addr(3), None);
+            assert!(!table.has_room_for(&newcomer, Instant::ZERO), "one question unanswered is not enough");
+            table.failed(&addr(3), Some(&id(0x80, 3)));
+            assert!(table.has_room_for(&newcomer, Instant::ZERO));
+            assert_eq!(table.answered(Instant::ZERO, &newcomer, &addr(99)), Admission::Added);
+            assert_eq!(table.position(&id(0x80, 3)), None);
+        });
+    }
+
+    #[test]
+    fn a_quiet_contact_is_questionable_and_asked_once_until_it_answers() {
+        with_table(8, |table| {
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
+            assert_eq!(table.next_due(), Instant::ZERO + QUIET);
+            let before = Instant::from_micros(QUIET.as_micros() as u64 - 1);
+            assert_eq!(table.contacts()[0].standing(before), Standing::Good);
+            assert!(table.next_probe(before).is_none());
+            let later = Instant::ZERO + QUIET;
+            assert_eq!(table.contacts()[0].standing(later), Standing::Questionable);
+            assert_eq!(table.next_probe(later).map(|contact| contact.id), Some(id(0x80, 1)));
+            assert!(table.next_probe(later).is_none());
+            table.failed(&addr(1), Some(&id(0x80, 1)));
+            assert!(table.next_probe(later).is_some(), "one retry");
+            table.answered(later, &id(0x80, 1), &addr(1));
+            assert_eq!(table.contacts()[0].standing(later), Standing::Good);
+        });
+    }
+
+    #[test]
+    fn a_question_of_a_contact_is_a_sign_of_life_unless_it_leaves_ours_unanswered() {
+        with_table(8, |table| {
+            assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(1)));
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
+            assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(2)), "another address is another node");
+            let later = Instant::ZERO + QUIET;
+            assert!(table.asked_us(later, &id(0x80, 1), &addr(1)));
+            assert_eq!(table.contacts()[0].standing(later), Standing::Good);
+            table.failed(&addr(1), None);
+            table.asked_us(later, &id(0x80, 1), &addr(1));
+            assert_eq!(table.contacts()[0].standing(later), Standing::Questionable);
+        });
+    }
+
+    #[test]
+    fn an_id_stays_with_the_address_that_answers() {
+        with_table(8, |table| {
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
+            assert_eq!(table.answered(Instant::ZERO, &id(0x80, 1), &addr(2)), Admission::Declined);
+            table.failed(&addr(1), None);
+            table.failed(&addr(1), None);
+            assert_eq!(table.answered(Instant::ZERO, &id(0x80, 1), &addr(2)), Admission::Known);
+            assert_eq!(table.contacts()[0].compact(), addr(2));
+        });
+    }
+
+    #[test]
+    fn an_address_has_one_id() {
+        with_table(8, |table| {
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
+            assert_eq!(table.answered(Instant::ZERO, &id(0x40, 1), &addr(1)), Admission::Added);
+            assert_eq!(table.contacts().len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_small_table_keeps_near_contacts_at_the_cost_of_far_ones() {
+        with_table(16, |table| {
+            for number in 0..8 {
+                table.answered(Instant::from_secs(number.into()), &id(0x80, number), &addr(number.into()));
+                table.answered(Instant::from_secs(number.into()), &id(0x40, number), &addr(100 + u16::from(number)));
+            }
+            for number in 0..8 {
+                table.answered(Instant::from_secs(99), &id(0x20, number), &addr(200 + u16::from(number)));
+            }
+            let count = |bucket| table.range(bucket).len();
+            assert_eq!(table.contacts().len(), 16);
+            assert!(count(2) >= 5 && count(0) >= 5 && count(1) >= 5, "{} {} {}", count(0), count(1), count(2));
+            assert!(table.position(&id(0x80, 0)).is_none(), "the least recently seen went first");
+        });
+    }
+
+    #[test]
+    fn a_refresh_aims_into_the_quiet_bucket() {
+        with_table(64, |table| {
+            let mut rng = Rng::new([5; 32]);
+            for (number, first) in [0x80, 0x40, 0x20, 0x01].into_iter().enumerate() {
+                table.answered(Instant::ZERO, &id(first, 1), &addr(number as u16));
+            }
+            assert_eq!(table.next_refresh(Instant::ZERO, &mut rng), None);
+            let later = Instant::ZERO + QUIET;
+            let aimed: Vec<usize> = core::iter::from_fn(|| table.next_refresh(later, &mut rng))
+                .map(|target| table.own.distance(&target).shared_prefix() as usize)
+                .collect();
+            assert_eq!(aimed, [0, 1, 2, 3, 4, 5, 6, 7]);
+        });
+    }
+
+    #[test]
+    fn a_table_without_slots_takes_nobody() {
+        with_table(0, |table| {
+            assert!(!table.has_room_at_all());
+            assert_eq!(table.answered(Instant::ZERO, &id(0x80, 1), &addr(1)), Admission::Declined);
+            assert_eq!(table.next_due(), Instant::FAR);
+        });
+    }
+
+    #[test]
+    fn a_contact_takes_56_octets() {
+        assert_eq!(size_of::<Contact>(), 56);
+    }
+}
