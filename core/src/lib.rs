@@ -19,3 +19,4 @@ mod rng;
 mod table;
 pub mod time;
 mod token;
+mod transactions;

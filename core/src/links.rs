@@ -115,6 +115,16 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) const EMPTY: Self = Self { head: None, next: None };
+
+    /// A record that is in no chain may use its `next` to stand in a list of free records.
+    pub(crate) const fn set_next(&mut self, next: Option<Slot>) {
+        self.next = next;
+    }
+
+    /// Takes what [`set_next`](Self::set_next) has put there.
+    pub(crate) const fn take_next(&mut self) -> Option<Slot> {
+        self.next.take()
+    }
 }
 
 /// A record that can be found through the index of its table.

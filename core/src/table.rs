@@ -511,8 +511,9 @@ mod tests {
             }
             assert_eq!(table.next_refresh(Instant::ZERO, &mut rng), None);
             let later = Instant::ZERO + QUIET;
+            let own = table.own;
             let aimed: Vec<usize> = core::iter::from_fn(|| table.next_refresh(later, &mut rng))
-                .map(|target| table.own.distance(&target).shared_prefix() as usize)
+                .map(|target| own.distance(&target).shared_prefix() as usize)
                 .collect();
             assert_eq!(aimed, [0, 1, 2, 3, 4, 5, 6, 7]);
         });

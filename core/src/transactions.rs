@@ -1,0 +1,418 @@
+//! Questions in flight: their transaction ids, whom they went to, and how long an answer is worth waiting for.
+
+use crate::addr::CompactAddr;
+use crate::id::NodeId;
+use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
+use crate::list::{Empty, Slots};
+use crate::rng::Rng;
+use crate::time::{Duration, Instant};
+
+/// Octets of our transaction ids. Four, because one common implementation takes no other length; random, so that who
+/// does not see our packets cannot answer them.
+pub(crate) const TRANSACTION_LEN: usize = 4;
+
+/// How long a transaction stays open: an answer later than this is not recognised, and the contact has failed.
+/// Round trips on the Internet's DHT are below 1 s for all but a few in a hundred.
+pub(crate) const FULL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The short timeout until a round trip was measured: more than most round trips on the Internet.
+const FIRST_SHORT: Duration = Duration::from_millis(300);
+
+/// Bounds of the measured short timeout. Below the lower one the scheduler of a busy host is measured, not the network.
+const SHORT_BOUNDS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(1_000));
+
+/// How often the short timeout fits into the patience, and the least that patience is: a slow holder of the only copy
+/// costs less than a false "not found".
+const PATIENCE: (u32, Duration) = (3, Duration::from_millis(200));
+
+/// Which question it is, and for whom; carried along and handed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Is this node alive? Asked for the routing table.
+    Probe,
+    /// A step of a walk.
+    Walk(QueryHandle),
+    /// A put or an announcement.
+    Store(QueryHandle),
+}
+
+/// Names a query that was started. A handle of a query that has ended is harmless: it names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct QueryHandle {
+    pub(crate) slot: u16,
+    pub(crate) generation: u32,
+}
+
+/// How long a question has waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Age {
+    /// Within the time that most answers take.
+    Fresh,
+    /// Past the short timeout: time to ask somebody else as well.
+    Late,
+    /// Past patience: nobody waits for it any more, but it is still welcome.
+    Overdue,
+}
+
+/// A question in flight. Opaque: a place for the node to work in.
+#[derive(Debug, Clone, Copy)]
+pub struct Transaction {
+    id: [u8; TRANSACTION_LEN],
+    age: Age,
+    purpose: Option<Purpose>,
+    node: Option<NodeId>,
+    addr: CompactAddr,
+    sent: Instant,
+    order: Link,
+    chain: Chain,
+}
+
+impl Empty for Transaction {
+    const EMPTY: Self = Self {
+        id: [0; TRANSACTION_LEN],
+        age: Age::Fresh,
+        purpose: None,
+        node: None,
+        addr: CompactAddr::UNSPECIFIED,
+        sent: Instant::ZERO,
+        order: Link::EMPTY,
+        chain: Chain::EMPTY,
+    };
+}
+
+impl Linked<0> for Transaction {
+    fn link(&self) -> &Link {
+        &self.order
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.order
+    }
+}
+
+impl Chained for Transaction {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+}
+
+/// A question that is no longer in flight, or has grown older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) purpose: Purpose,
+    /// Who was asked, if its id was known.
+    pub(crate) node: Option<NodeId>,
+    pub(crate) addr: CompactAddr,
+    pub(crate) sent: Instant,
+}
+
+/// What time has done to the questions in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elapsed {
+    /// Has grown older, and is still open.
+    Aged(Asked, Age),
+    /// Has been closed without an answer.
+    TimedOut(Asked),
+}
+
+#[derive(Debug)]
+pub(crate) struct Transactions<'m> {
+    slots: Slots<'m, Transaction>,
+    used: usize,
+    free: Option<Slot>,
+    /// From the longest in flight to the latest. As patience is the same for all, they also grow old in this order.
+    order: Order<0>,
+    index: Index,
+    round_trip: RoundTrip,
+}
+
+impl<'m> Transactions<'m> {
+    pub(crate) fn new(slots: Slots<'m, Transaction>, index: Index) -> Self {
+        Self { slots, used: 0, free: None, order: Order::EMPTY, index, round_trip: RoundTrip::default() }
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.free.is_none() && self.used >= self.slots.len()
+    }
+
+    /// The smoothed round trip, once one was measured.
+    pub(crate) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.smoothed
+    }
+
+    /// Opens a transaction and returns its id; `None` if too many are in flight.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        rng: &mut Rng,
+        addr: CompactAddr,
+        node: Option<NodeId>,
+        purpose: Purpose,
+    ) -> Option<[u8; TRANSACTION_LEN]> {
+        let slot = match self.free {
+            Some(slot) => slot,
+            None if self.used < self.slots.len() => Slot::new(self.used)?,
+            None => return None,
+        };
+        let id = rng.octets();
+        let record = self.slots.get_mut(slot.index())?;
+        if self.free.is_some() {
+            self.free = record.chain.take_next();
+        } else {
+            self.used += 1;
+        }
+        record.id = id;
+        record.age = Age::Fresh;
+        record.purpose = Some(purpose);
+        record.node = node;
+        record.addr = addr;
+        record.sent = now;
+        self.order.push(&mut self.slots, slot);
+        Index::insert(&mut self.slots, slot, self.index.hash(&id));
+        Some(id)
+    }
+
+    /// The question that this answer is for: its id and its address match, and so does its node id where one was known.
+    /// The transaction is closed, and its round trip measured. The error says that another node answers there now.
+    pub(crate) fn answer(
+        &mut self,
+        now: Instant,
+        from: &CompactAddr,
+        id: &[u8],
+        node: Option<&NodeId>,
+    ) -> Option<Result<Asked, Asked>> {
+        let hash = self.index.hash(id);
+        let matches =
+            |slot: &Slot| self.slots.get(slot.index()).is_some_and(|record| record.id == *id && record.addr == *from);
+        let slot = Index::candidates(&self.slots, hash).find(matches)?;
+        let asked = self.close(slot)?;
+        self.round_trip.measured(now.since(asked.sent));
+        let other = asked.node.zip(node).is_some_and(|(expected, found)| expected != *found);
+        Some(if other { Err(asked) } else { Ok(asked) })
+    }
+
+    /// Closes one question to an address that cannot be reached; to be called until there is none.
+    pub(crate) fn unreachable(&mut self, addr: &CompactAddr) -> Option<Asked> {
+        let is_there = |slot: &Slot| self.slots.get(slot.index()).is_some_and(|record| record.addr == *addr);
+        let slot = self.order.iter(&self.slots).find(is_there)?;
+        self.close(slot)
+    }
+
+    /// What time has done to one question; to be called until it has done nothing more.
+    pub(crate) fn elapse(&mut self, now: Instant) -> Option<Elapsed> {
+        let (short, patience) = (self.round_trip.short(), self.round_trip.patience());
+        let oldest = self.order.oldest()?;
+        if self.slots.get(oldest.index())?.sent + FULL_TIMEOUT <= now {
+            return self.close(oldest).map(Elapsed::TimedOut);
+        }
+        let mut next = Some(oldest);
+        while let Some(slot) = next {
+            let record = self.slots.get_mut(slot.index())?;
+            let age = match now.since(record.sent) {
+                waited if waited >= patience => Age::Overdue,
+                waited if waited >= short => Age::Late,
+                // Those behind it were sent later still.
+                _ => return None,
+            };
+            if age > record.age {
+                record.age = age;
+                return Some(Elapsed::Aged(record.asked()?, age));
+            }
+            next = Order::<0>::newer(&self.slots, slot);
+        }
+        None
+    }
+
+    /// When [`elapse`](Self::elapse) has something to say.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let oldest = self.slots.get(self.order.oldest()?.index())?;
+        let mut next = oldest.sent + FULL_TIMEOUT;
+        for slot in self.order.iter(&self.slots) {
+            let record = self.slots.get(slot.index())?;
+            match record.age {
+                Age::Overdue => {}
+                Age::Late => next = next.min(record.sent + self.round_trip.patience()),
+                Age::Fresh => {
+                    next = next.min(record.sent + self.round_trip.short());
+                    break;
+                }
+            }
+        }
+        Some(next)
+    }
+
+    fn close(&mut self, slot: Slot) -> Option<Asked> {
+        let record = self.slots.get(slot.index())?;
+        let asked = record.asked()?;
+        let hash = self.index.hash(&record.id);
+        Index::remove(&mut self.slots, slot, hash);
+        self.order.remove(&mut self.slots, slot);
+        let record = self.slots.get_mut(slot.index())?;
+        record.purpose = None;
+        record.chain.set_next(self.free.replace(slot));
+        Some(asked)
+    }
+}
+
+impl Transaction {
+    fn asked(&self) -> Option<Asked> {
+        Some(Asked { purpose: self.purpose?, node: self.node, addr: self.addr, sent: self.sent })
+    }
+}
+
+/// How long answers take, smoothed as TCP does it (RFC 6298), over all nodes together: most are asked only once.
+#[derive(Debug, Default)]
+struct RoundTrip {
+    smoothed: Option<Duration>,
+    deviation: Duration,
+}
+
+impl RoundTrip {
+    fn measured(&mut self, sample: Duration) {
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(sample);
+                self.deviation = sample / 2;
+            }
+            Some(smoothed) => {
+                self.deviation = (self.deviation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+        }
+    }
+
+    fn short(&self) -> Duration {
+        match self.smoothed {
+            None => FIRST_SHORT,
+            Some(smoothed) => (smoothed + self.deviation * 4).clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        (self.short() * PATIENCE.0).max(PATIENCE.1)
+    }
+}
+
+// Each timeout is longer than the one before, whatever was measured.
+const _: () = assert!(SHORT_BOUNDS.1.as_millis() * PATIENCE.0 as u128 <= FULL_TIMEOUT.as_millis());
+const _: () = assert!(SHORT_BOUNDS.0.as_millis() < PATIENCE.1.as_millis());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn addr(number: u16) -> CompactAddr {
+        CompactAddr::V4([10, 0, 0, 1], number + 1)
+    }
+
+    fn with_transactions(capacity: usize, test: impl FnOnce(&mut Transactions<'_>, &mut Rng)) {
+        let mut memory = std::vec![Transaction::EMPTY; capacity];
+        let mut rng = Rng::new([3; 32]);
+        test(&mut Transactions::new(Slots::Borrowed(&mut memory), Index::new(5)), &mut rng);
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn open(transactions: &mut Transactions<'_>, rng: &mut Rng, millis: u64, number: u16) -> [u8; 4] {
+        transactions.open(at(millis), rng, addr(number), None, Purpose::Probe).unwrap()
+    }
+
+    #[test]
+    fn an_answer_must_match_id_and_address() {
+        with_transactions(4, |transactions, rng| {
+            let id = open(transactions, rng, 0, 1);
+            assert!(transactions.answer(at(1), &addr(2), &id, None).is_none());
+            assert!(transactions.answer(at(1), &addr(1), &[id[0], id[1], id[2], !id[3]], None).is_none());
+            assert!(transactions.answer(at(1), &addr(1), &id[..3], None).is_none());
+            assert!(transactions.answer(at(1), &addr(1), &id, Some(&NodeId::ZERO)).unwrap().is_ok());
+            assert!(transactions.answer(at(1), &addr(1), &id, None).is_none(), "an answer counts once");
+        });
+    }
+
+    #[test]
+    fn another_node_id_at_the_same_address_is_told() {
+        with_transactions(4, |transactions, rng| {
+            let expected = Some(NodeId::new([1; 20]));
+            let id = transactions.open(at(0), rng, addr(1), expected, Purpose::Probe).unwrap();
+            let asked = transactions.answer(at(1), &addr(1), &id, Some(&NodeId::ZERO)).unwrap().unwrap_err();
+            assert_eq!(asked.node, expected);
+        });
+    }
+
+    #[test]
+    fn a_full_table_delays_and_freed_slots_are_used_again() {
+        with_transactions(3, |transactions, rng| {
+            for round in 0..10 {
+                let ids: Vec<_> = (0..3).map(|number| open(transactions, rng, round, number)).collect();
+                assert!(transactions.is_full());
+                assert!(transactions.open(at(round), rng, addr(9), None, Purpose::Probe).is_none());
+                for (number, id) in ids.iter().enumerate() {
+                    assert!(transactions.answer(at(round), &addr(number as u16), id, None).is_some());
+                }
+                assert_eq!(transactions.in_flight(), 0);
+            }
+        });
+    }
+
+    #[test]
+    fn a_question_grows_late_then_overdue_and_then_times_out() {
+        with_transactions(4, |transactions, rng| {
+            open(transactions, rng, 0, 1);
+            assert_eq!(transactions.next_timeout(), Some(at(300)));
+            assert_eq!(transactions.elapse(at(299)), None);
+            assert!(matches!(transactions.elapse(at(300)), Some(Elapsed::Aged(_, Age::Late))));
+            assert_eq!(transactions.elapse(at(300)), None);
+            assert_eq!(transactions.next_timeout(), Some(at(900)));
+            assert!(matches!(transactions.elapse(at(900)), Some(Elapsed::Aged(_, Age::Overdue))));
+            assert_eq!(transactions.next_timeout(), Some(at(3_000)));
+            assert!(matches!(transactions.elapse(at(3_000)), Some(Elapsed::TimedOut(_))));
+            assert_eq!(transactions.next_timeout(), None);
+        });
+    }
+
+    #[test]
+    fn a_measured_round_trip_shortens_the_wait_of_those_in_flight() {
+        with_transactions(4, |transactions, rng| {
+            open(transactions, rng, 0, 1);
+            let id = open(transactions, rng, 0, 2);
+            transactions.answer(at(1), &addr(2), &id, None);
+            assert_eq!(transactions.next_timeout(), Some(at(30)));
+            assert!(
+                matches!(transactions.elapse(at(30)), Some(Elapsed::Aged(asked, Age::Late)) if asked.addr == addr(1))
+            );
+        });
+    }
+
+    #[test]
+    fn a_late_answer_lengthens_the_wait() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measured(Duration::from_millis(1));
+        assert_eq!(round_trip.short(), SHORT_BOUNDS.0);
+        round_trip.measured(Duration::from_millis(400));
+        assert!(round_trip.short() > Duration::from_millis(400));
+        (0..20).for_each(|_| round_trip.measured(Duration::from_secs(3)));
+        assert_eq!(round_trip.short(), SHORT_BOUNDS.1);
+    }
+
+    #[test]
+    fn an_unreachable_address_closes_all_that_went_there() {
+        with_transactions(4, |transactions, rng| {
+            for number in [1, 2, 1] {
+                open(transactions, rng, 0, number);
+            }
+            assert_eq!(core::iter::from_fn(|| transactions.unreachable(&addr(1))).count(), 2);
+            assert_eq!(transactions.in_flight(), 1);
+        });
+    }
+}
