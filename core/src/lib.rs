@@ -15,6 +15,7 @@ pub mod item;
 mod limit;
 mod links;
 mod list;
+mod lookup;
 mod rng;
 mod table;
 pub mod time;

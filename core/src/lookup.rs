@@ -1,0 +1,506 @@
+//! One walk towards a target (BEP 5; Kademlia's iterative lookup): whom to ask next, and when it is finished. Knows no
+//! packets and no clock; what happens to its questions is told to it.
+
+use crate::addr::CompactAddr;
+use crate::id::{Distance, NodeId, Target};
+use crate::table::K;
+use crate::time::Duration;
+
+/// Candidates that a walk remembers: the K that it is after, and spares for those that do not answer.
+pub(crate) const SHORTLIST: usize = 20;
+
+/// Octets of the longest token that is kept. The implementations that are in use send 4 to 20; a node with a longer one
+/// cannot be stored on.
+pub(crate) const MAX_TOKEN: usize = 32;
+
+/// Questions in flight while answers lead nearer, and once one did not: near the target every candidate is needed.
+const WIDTH: (usize, usize) = (4, 8);
+
+/// How often a candidate is asked while nobody at all has answered (a datagram may be lost, and there is nobody else).
+const TRIES: u8 = 2;
+
+/// What has become of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not asked yet.
+    Fresh,
+    /// Asked, within the short timeout.
+    Asked,
+    /// Asked, past the short timeout: somebody else may be asked as well.
+    Late,
+    /// Asked, past patience: the walk may end without it.
+    Overdue,
+    /// Will not answer.
+    Failed,
+    /// Has answered.
+    Answered,
+}
+
+/// How far the storing on a candidate has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storing {
+    /// Not sent to it.
+    Unsent,
+    /// Sent, not answered yet.
+    Sent,
+    /// It refused the token: it is asked for another, once.
+    NeedsToken,
+    /// It is being asked for another token.
+    AskedForToken,
+    /// It says that it has stored.
+    Accepted,
+    /// It refused, with this code; another node is no more likely to accept.
+    Refused(i64),
+    /// It refused for reasons of its own, with this code; the next closest takes its place.
+    Unable(i64),
+    /// It has not answered; the next closest takes its place.
+    Silent,
+    /// It holds nothing, and the condition of the put has failed elsewhere already.
+    Skipped,
+}
+
+/// A node that a walk knows of.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Its id; of a node of which only the address is known, none before it answers.
+    pub(crate) id: Option<NodeId>,
+    pub(crate) addr: CompactAddr,
+    pub(crate) state: State,
+    tries: u8,
+    /// How many answers led to it: 0 for those known at the start.
+    pub(crate) hop: u8,
+    /// Whether its answer still has to be told to the application.
+    pub(crate) untold: bool,
+    /// Whether it has been given a second token.
+    pub(crate) renewed: bool,
+    /// Whether it returned the newest value.
+    pub(crate) copy: bool,
+    pub(crate) storing: Storing,
+    /// Microseconds between question and answer.
+    pub(crate) round_trip: u32,
+    /// The sequence number that it says to hold.
+    pub(crate) seq: Option<i64>,
+    /// The write token that it gave; empty if none.
+    pub(crate) token: heapless::Vec<u8, MAX_TOKEN, u8>,
+}
+
+impl Candidate {
+    fn distance(&self, target: &Target) -> Distance {
+        self.id.map_or(Distance::MAX, |id| id.distance(target))
+    }
+
+    /// Whether the walk still counts on it.
+    const fn is_alive(&self) -> bool {
+        !matches!(self.state, State::Overdue | State::Failed)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Lookup {
+    target: Target,
+    /// By distance; those of unknown id last.
+    candidates: heapless::Vec<Candidate, SHORTLIST, u8>,
+    /// The last answer named nobody nearer than was known.
+    near: bool,
+    pub(crate) asked: u16,
+    pub(crate) answered: u16,
+    pub(crate) failed: u16,
+}
+
+impl Lookup {
+    pub(crate) const fn new(target: Target) -> Self {
+        Self { target, candidates: heapless::Vec::new(), near: false, asked: 0, answered: 0, failed: 0 }
+    }
+
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    pub(crate) fn candidates_mut(&mut self) -> &mut [Candidate] {
+        &mut self.candidates
+    }
+
+    pub(crate) fn candidate_mut(&mut self, addr: &CompactAddr) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|candidate| candidate.addr == *addr)
+    }
+
+    /// Makes the walk know of a node. One that is known already (by address or id), or is farther than all of a full
+    /// shortlist, changes nothing. True if it is now the nearest of all.
+    pub(crate) fn offer(&mut self, id: Option<NodeId>, addr: CompactAddr, hop: u8) -> bool {
+        if let Some(id) = id
+            && self.candidates.iter().any(|candidate| candidate.id == Some(id))
+        {
+            return false;
+        }
+        if let Some(at) = self.candidates.iter().position(|candidate| candidate.addr == addr) {
+            // A node that was known by its address alone now has a place, unless it is about to tell its id itself.
+            let Some(known) = self.candidates.get_mut(at).filter(|c| c.id.is_none() && c.state == State::Fresh) else {
+                return false;
+            };
+            known.id = id;
+            return self.settle(at) == 0;
+        }
+        let candidate = Candidate {
+            id,
+            addr,
+            state: State::Fresh,
+            tries: 0,
+            hop,
+            untold: false,
+            renewed: false,
+            copy: false,
+            storing: Storing::Unsent,
+            round_trip: 0,
+            seq: None,
+            token: heapless::Vec::new(),
+        };
+        if self.candidates.is_full() {
+            let distance = candidate.distance(&self.target);
+            let movable = |known: &Candidate| !matches!(known.state, State::Asked | State::Late);
+            let Some(farthest) = self.candidates.iter().rposition(movable) else { return false };
+            let Some(place) = self.candidates.get_mut(farthest) else { return false };
+            if place.distance(&self.target) <= distance {
+                return false;
+            }
+            *place = candidate;
+            return self.settle(farthest) == 0;
+        }
+        let last = self.candidates.len();
+        self.candidates.push(candidate).is_ok() && self.settle(last) == 0
+    }
+
+    /// Moves the candidate at `at` to where its distance belongs, and returns that place.
+    fn settle(&mut self, at: usize) -> usize {
+        let target = self.target;
+        let Some(distance) = self.candidates.get(at).map(|candidate| candidate.distance(&target)) else { return at };
+        let nearer = |candidate: &Candidate| candidate.distance(&target) <= distance;
+        let before = self.candidates.iter().take(at).take_while(|candidate| nearer(candidate)).count();
+        if before < at {
+            if let Some(part) = self.candidates.get_mut(before..=at) {
+                part.rotate_right(1);
+            }
+            return before;
+        }
+        let behind = self.candidates.iter().skip(at + 1).take_while(|candidate| candidate.distance(&target) < distance);
+        let place = at + behind.count();
+        if let Some(part) = self.candidates.get_mut(at..=place)
+            && !part.is_empty()
+        {
+            part.rotate_left(1);
+        }
+        place
+    }
+
+    /// Whom to ask now, if anybody; it counts as asked. To be called until it returns none.
+    pub(crate) fn next(&mut self) -> Option<(CompactAddr, Option<NodeId>)> {
+        let width = if self.near { WIDTH.1 } else { WIDTH.0 };
+        if self.candidates.iter().filter(|candidate| candidate.state == State::Asked).count() >= width {
+            return None;
+        }
+        let mut counted = 0;
+        for candidate in &mut self.candidates {
+            match candidate.state {
+                State::Fresh => {
+                    candidate.state = State::Asked;
+                    candidate.tries += 1;
+                    self.asked = self.asked.saturating_add(1);
+                    return Some((candidate.addr, candidate.id));
+                }
+                State::Asked | State::Answered => counted += 1,
+                // May yet answer, but somebody else is asked meanwhile.
+                State::Late | State::Overdue | State::Failed => {}
+            }
+            if counted == K {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Takes back what [`next`](Self::next) has said: the question could not be sent yet.
+    pub(crate) fn not_asked(&mut self, addr: &CompactAddr) {
+        if let Some(candidate) = self.candidate_mut(addr).filter(|candidate| candidate.state == State::Asked) {
+            candidate.state = State::Fresh;
+            candidate.tries = candidate.tries.saturating_sub(1);
+            self.asked = self.asked.saturating_sub(1);
+        }
+    }
+
+    /// The node has answered. Its candidate, unless the walk has dropped it meanwhile.
+    pub(crate) fn on_answer(&mut self, addr: &CompactAddr, id: NodeId, round_trip: Duration) -> Option<&mut Candidate> {
+        let at = self.candidates.iter().position(|candidate| candidate.addr == *addr)?;
+        let twin = self.candidates.iter().position(|candidate| candidate.id == Some(id));
+        let candidate = self.candidates.get_mut(at)?;
+        if candidate.state != State::Answered {
+            self.answered = self.answered.saturating_add(1);
+            candidate.untold = true;
+        }
+        candidate.state = State::Answered;
+        candidate.id = Some(id);
+        candidate.round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
+        // One id at two addresses is one node: the one that answers is right.
+        if let Some(twin) = twin.filter(|twin| *twin != at)
+            && let Some(twin) = self.candidates.get_mut(twin)
+            && twin.state != State::Answered
+        {
+            twin.state = State::Failed;
+        }
+        let place = self.settle(at);
+        self.candidates.get_mut(place)
+    }
+
+    /// The nodes that an answer named have been offered; `nearer` if one of them was the nearest of all.
+    pub(crate) const fn on_named(&mut self, nearer: bool) {
+        self.near = !nearer;
+    }
+
+    /// The question has grown late.
+    pub(crate) fn on_late(&mut self, addr: &CompactAddr) {
+        let again = self.answered == 0;
+        if let Some(candidate) = self.candidate_mut(addr).filter(|candidate| candidate.state == State::Asked) {
+            candidate.state = if again && candidate.tries < TRIES { State::Fresh } else { State::Late };
+        }
+    }
+
+    /// The question is past patience.
+    pub(crate) fn on_overdue(&mut self, addr: &CompactAddr) {
+        if let Some(candidate) = self.candidate_mut(addr)
+            && matches!(candidate.state, State::Asked | State::Late)
+        {
+            candidate.state = State::Overdue;
+        }
+    }
+
+    /// The node cannot help: it is silent, or has answered with an error.
+    pub(crate) fn on_failure(&mut self, addr: &CompactAddr) {
+        if let Some(candidate) = self.candidate_mut(addr)
+            && matches!(candidate.state, State::Asked | State::Late | State::Overdue)
+        {
+            candidate.state = State::Failed;
+            self.failed = self.failed.saturating_add(1);
+        }
+    }
+
+    /// Whether the walk has come to its end: the K closest of those that it still counts on have answered. As long as
+    /// nobody at all has answered, it waits for every question.
+    pub(crate) fn is_finished(&self) -> bool {
+        if self.answered == 0 {
+            return self.candidates.iter().all(|candidate| candidate.state == State::Failed);
+        }
+        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive());
+        alive.take(K).all(|candidate| candidate.state == State::Answered)
+    }
+
+    /// The node to store on next, if any: the closest with a token that has not been tried, as long as fewer than K
+    /// have accepted, refused, or not answered yet.
+    pub(crate) fn next_to_store_on(&mut self) -> Option<&mut Candidate> {
+        let mut taken = 0;
+        let at = self.candidates.iter().position(|candidate| {
+            let usable = candidate.state == State::Answered && !candidate.token.is_empty();
+            match candidate.storing {
+                _ if taken >= K || !usable => false,
+                Storing::Unsent => true,
+                Storing::Unable(_) | Storing::Silent => false,
+                _ => {
+                    taken += 1;
+                    false
+                }
+            }
+        })?;
+        self.candidates.get_mut(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::quickcheck;
+    use std::vec::Vec;
+
+    fn id(first: u8) -> NodeId {
+        let mut octets = [0; 20];
+        octets[0] = first;
+        NodeId::new(octets)
+    }
+
+    fn addr(number: u8) -> CompactAddr {
+        CompactAddr::V4([10, 0, 0, number], 1)
+    }
+
+    /// A walk towards zero, where a node's distance is its number.
+    fn walk(numbers: impl IntoIterator<Item = u8>) -> Lookup {
+        let mut lookup = Lookup::new(Target::ZERO);
+        for number in numbers {
+            lookup.offer(Some(id(number)), addr(number), 0);
+        }
+        lookup
+    }
+
+    fn asked(lookup: &mut Lookup) -> Vec<u8> {
+        core::iter::from_fn(|| lookup.next()).map(|(addr, _)| addr.ip()[3]).collect()
+    }
+
+    fn answer(lookup: &mut Lookup, number: u8, names: &[u8]) {
+        lookup.on_answer(&addr(number), id(number), Duration::ZERO).unwrap();
+        let mut nearer = false;
+        for name in names {
+            nearer |= lookup.offer(Some(id(*name)), addr(*name), 1);
+        }
+        lookup.on_named(nearer);
+    }
+
+    #[test]
+    fn the_nearest_are_asked_first_and_a_few_at_a_time() {
+        let mut lookup = walk([90, 10, 50, 70, 30, 20]);
+        assert_eq!(asked(&mut lookup), [10, 20, 30, 50]);
+        answer(&mut lookup, 10, &[5]);
+        assert_eq!(asked(&mut lookup), [5]);
+    }
+
+    #[test]
+    fn an_answer_that_leads_no_nearer_widens_the_walk() {
+        let mut lookup = walk(1..=12);
+        assert_eq!(asked(&mut lookup), [1, 2, 3, 4]);
+        answer(&mut lookup, 1, &[40]);
+        assert_eq!(asked(&mut lookup), [5, 6, 7, 8], "and not beyond the K nearest");
+    }
+
+    #[test]
+    fn the_walk_ends_when_the_k_nearest_alive_have_answered() {
+        let mut lookup = walk(1..=12);
+        for number in 1..=8 {
+            asked(&mut lookup);
+            assert!(!lookup.is_finished());
+            answer(&mut lookup, number, &[]);
+        }
+        assert_eq!(asked(&mut lookup), []);
+        assert!(lookup.is_finished());
+    }
+
+    #[test]
+    fn a_late_question_opens_a_slot_is_waited_for_and_still_counts() {
+        let mut lookup = walk(1..=9);
+        assert_eq!(asked(&mut lookup), [1, 2, 3, 4]);
+        answer(&mut lookup, 1, &[]);
+        assert_eq!(asked(&mut lookup), [5, 6, 7, 8]);
+        lookup.on_late(&addr(2));
+        assert_eq!(asked(&mut lookup), [9]);
+        (3..=9).for_each(|number| answer(&mut lookup, number, &[]));
+        assert!(!lookup.is_finished(), "within patience");
+        let mut patient = lookup.clone();
+        answer(&mut patient, 2, &[]);
+        assert!(patient.is_finished());
+        lookup.on_overdue(&addr(2));
+        assert!(lookup.is_finished());
+        answer(&mut lookup, 2, &[]);
+        assert_eq!(lookup.answered, 9);
+    }
+
+    #[test]
+    fn who_fails_is_replaced_by_the_next_nearest() {
+        let mut lookup = walk(1..=9);
+        answer(&mut lookup, 9, &[]);
+        asked(&mut lookup);
+        lookup.on_failure(&addr(1));
+        (2..=8).for_each(|number| answer(&mut lookup, number, &[]));
+        assert!(lookup.is_finished());
+        assert_eq!((lookup.answered, lookup.failed), (8, 1));
+    }
+
+    #[test]
+    fn while_nobody_answers_everybody_is_asked_twice_and_waited_for() {
+        let mut lookup = Lookup::new(Target::ZERO);
+        lookup.offer(None, addr(1), 0);
+        assert_eq!(asked(&mut lookup), [1]);
+        lookup.on_late(&addr(1));
+        assert_eq!(asked(&mut lookup), [1]);
+        lookup.on_late(&addr(1));
+        lookup.on_overdue(&addr(1));
+        assert_eq!(asked(&mut lookup), []);
+        assert!(!lookup.is_finished());
+        lookup.on_failure(&addr(1));
+        assert!(lookup.is_finished());
+    }
+
+    #[test]
+    fn a_node_known_by_address_gets_its_place_when_it_answers_or_is_named() {
+        let mut lookup = Lookup::new(Target::ZERO);
+        lookup.offer(None, addr(7), 0);
+        lookup.offer(None, addr(8), 0);
+        lookup.offer(Some(id(9)), addr(9), 0);
+        assert_eq!(lookup.candidates()[0].addr, addr(9));
+        assert!(lookup.offer(Some(id(8)), addr(8), 1), "named");
+        asked(&mut lookup);
+        answer(&mut lookup, 7, &[]);
+        let order: Vec<_> = lookup.candidates().iter().map(|candidate| candidate.addr.ip()[3]).collect();
+        assert_eq!(order, [7, 8, 9]);
+    }
+
+    #[test]
+    fn an_id_at_two_addresses_is_the_one_that_answers() {
+        let mut lookup = Lookup::new(Target::ZERO);
+        lookup.offer(None, addr(7), 0);
+        asked(&mut lookup);
+        lookup.offer(Some(id(3)), addr(99), 1);
+        assert!(lookup.on_answer(&addr(7), id(3), Duration::ZERO).is_some());
+        assert_eq!(asked(&mut lookup), []);
+        assert!(lookup.is_finished());
+    }
+
+    #[test]
+    fn storing_takes_the_k_nearest_and_replaces_the_silent() {
+        let mut lookup = walk(1..=10);
+        for number in 1..=10 {
+            let candidate = lookup.on_answer(&addr(number), id(number), Duration::ZERO).unwrap();
+            // Number 2 gives no token.
+            let token: &[u8] = if number == 2 { b"" } else { b"token" };
+            candidate.token = heapless::Vec::from_slice(token).unwrap();
+        }
+        let mut order = Vec::new();
+        while let Some(candidate) = lookup.next_to_store_on() {
+            candidate.storing = Storing::Sent;
+            order.push(candidate.addr.ip()[3]);
+        }
+        assert_eq!(order, [1, 3, 4, 5, 6, 7, 8, 9]);
+        lookup.candidate_mut(&addr(1)).unwrap().storing = Storing::Refused(302);
+        assert!(lookup.next_to_store_on().is_none(), "the next one would refuse as well");
+        lookup.candidate_mut(&addr(3)).unwrap().storing = Storing::Silent;
+        assert_eq!(lookup.next_to_store_on().unwrap().addr, addr(10));
+    }
+
+    quickcheck! {
+        fn the_shortlist_stays_sorted_and_ends(steps: Vec<(u8, u8, u8)>) -> bool {
+            let mut lookup = walk([200, 100, 50]);
+            for (kind, number, named) in steps {
+                match kind % 6 {
+                    0 => { lookup.next(); }
+                    1 if lookup.candidates().iter().any(|c| c.addr == addr(number)) => {
+                        answer(&mut lookup, number, &[named, named.wrapping_add(1)]);
+                    }
+                    2 => lookup.on_late(&addr(number)),
+                    3 => lookup.on_overdue(&addr(number)),
+                    4 => lookup.on_failure(&addr(number)),
+                    _ => { lookup.offer(Some(id(named)), addr(named), 1); }
+                }
+                assert!(lookup.candidates().is_sorted_by_key(|c| c.distance(&Target::ZERO)));
+            }
+            // Whatever happened, failing every question ends it.
+            for _ in 0..100 {
+                let asked = asked(&mut lookup);
+                asked.iter().for_each(|number| lookup.on_failure(&addr(*number)));
+                let waiting: Vec<_> = lookup.candidates().iter().map(|c| c.addr).collect();
+                waiting.iter().for_each(|addr| lookup.on_failure(addr));
+            }
+            lookup.is_finished()
+        }
+    }
+
+    #[test]
+    fn a_walk_takes_less_than_2_500_octets() {
+        assert!(size_of::<Lookup>() < 2_500, "{}", size_of::<Lookup>());
+    }
+}
