@@ -14,3 +14,4 @@ mod links;
 mod list;
 mod rng;
 pub mod time;
+pub mod wire;
