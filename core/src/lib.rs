@@ -21,3 +21,4 @@ mod table;
 pub mod time;
 mod token;
 mod transactions;
+pub mod wire;

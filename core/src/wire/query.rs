@@ -1,0 +1,860 @@
+//! Questions: ping, find_node, get_peers, announce_peer (BEP 5), get and put (BEP 44).
+
+use core::num::NonZeroU16;
+
+use super::bencode::{Dict, Malformed, Value, Writer, is_canonical};
+use super::message::{Envelope, finish, non_empty};
+use super::refusal::{Code, Refusal};
+use crate::addr::Family;
+use crate::id::{NodeId, Target};
+
+/// A question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query<'a> {
+    /// Echoed in the answer; not empty.
+    pub transaction: &'a [u8],
+    /// The id of the node that asks.
+    pub sender: NodeId,
+    /// The asker answers no queries: it belongs into no table (BEP 43).
+    pub read_only: bool,
+    /// What is asked.
+    pub method: Method<'a>,
+}
+
+/// What is asked, with its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method<'a> {
+    /// Are you there? (BEP 5)
+    Ping,
+    /// Which nodes are closest to the target? (BEP 5) A query of unknown name that has a target is read as this.
+    FindNode {
+        /// The point in question.
+        target: Target,
+        /// Nodes of which family.
+        want: Want,
+    },
+    /// Which peers have announced themselves? (BEP 5)
+    GetPeers {
+        /// What they announced themselves for.
+        info_hash: Target,
+        /// Nodes of which family.
+        want: Want,
+    },
+    /// Remember me as a peer. (BEP 5)
+    AnnouncePeer {
+        /// For this.
+        info_hash: Target,
+        /// Where the peer listens.
+        port: AnnouncedPort,
+        /// From the answer to `get_peers`; not empty.
+        token: &'a [u8],
+    },
+    /// Which item is stored here? (BEP 44)
+    Get {
+        /// The key of the item.
+        target: Target,
+        /// Only a mutable item with a higher sequence number than this is of interest.
+        seq: Option<i64>,
+        /// Nodes of which family.
+        want: Want,
+    },
+    /// Store an item. (BEP 44)
+    Put(Put<'a>),
+}
+
+/// The item that a `put` brings (BEP 44).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put<'a> {
+    /// From the answer to `get`; not empty.
+    pub token: &'a [u8],
+    /// The value as it stood on the wire: one bencoded value in canonical form, of any length.
+    pub value: &'a [u8],
+    /// What a mutable item has besides; `None` for an immutable one.
+    pub mutable: Option<PutMutable<'a>>,
+    /// Written if it is there, because the `mainline` crate reads no put without it. BEP 44 knows no such argument: it is
+    /// not read, and `None` after parsing.
+    pub target: Option<Target>,
+}
+
+/// What a mutable item has besides its value (BEP 44, "Mutable Items").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutMutable<'a> {
+    /// `k`: the public key.
+    pub key: &'a [u8; 32],
+    /// The salt, of any length; empty for none, which is the same.
+    pub salt: &'a [u8],
+    /// The sequence number; not negative.
+    pub seq: i64,
+    /// `sig`: the signature, not verified.
+    pub signature: &'a [u8; 64],
+    /// Store only if the stored sequence number is this one.
+    pub cas: Option<i64>,
+}
+
+/// Where a peer listens (BEP 5, "announce_peer").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnnouncedPort {
+    /// On the port that it names.
+    Explicit(NonZeroU16),
+    /// On the port that the datagram came from (`implied_port`).
+    Implied {
+        /// `port` all the same, for nodes that do not know `implied_port`; many drop the query without it. 0 if it was
+        /// not there or is no port.
+        fallback: u16,
+    },
+}
+
+/// Nodes of which family are wanted in the answer (BEP 32, "want"). Neither: not said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Want {
+    /// IPv4: `nodes`.
+    pub n4: bool,
+    /// IPv6: `nodes6`.
+    pub n6: bool,
+}
+
+impl Want {
+    /// Nothing said: the family over which the query came.
+    pub const UNSAID: Self = Self { n4: false, n6: false };
+
+    /// Whether nodes of `family` belong into the answer to a query that came over `transport`.
+    #[must_use]
+    pub fn includes(self, family: Family, transport: Family) -> bool {
+        match (self, family) {
+            (Self::UNSAID, _) => family == transport,
+            (Self { n4, .. }, Family::V4) => n4,
+            (Self { n6, .. }, Family::V6) => n6,
+        }
+    }
+}
+
+impl<'a> Query<'a> {
+    /// Writes the query and returns its length. `version` is the name of the program (BEP 5, "v").
+    ///
+    /// `None` if it does not fit into `buf`, or if it breaks what the fields promise so that no node would take it: an
+    /// empty transaction id or token, a negative sequence number in a put. That `value` is canonical is not checked.
+    #[must_use]
+    pub fn write(&self, version: Option<[u8; 4]>, buf: &mut [u8]) -> Option<usize> {
+        let mut writer = Writer::new(buf);
+        writer.dict().bytes(b"a").dict();
+        let method = self.write_arguments(&mut writer)?;
+        writer.end().bytes(b"q").bytes(method);
+        if self.read_only {
+            writer.bytes(b"ro").integer(1);
+        }
+        finish(writer, self.transaction, version, b"q")
+    }
+
+    /// Writes the content of `a`; returns the name of the method.
+    fn write_arguments(&self, writer: &mut Writer<'_>) -> Option<&'static [u8]> {
+        let id = self.sender.as_bytes();
+        Some(match &self.method {
+            Method::Ping => {
+                writer.bytes(b"id").bytes(id);
+                b"ping"
+            }
+            Method::FindNode { target, want } => {
+                writer.bytes(b"id").bytes(id).bytes(b"target").bytes(target.as_bytes());
+                write_want(writer, *want);
+                b"find_node"
+            }
+            Method::GetPeers { info_hash, want } => {
+                writer.bytes(b"id").bytes(id).bytes(b"info_hash").bytes(info_hash.as_bytes());
+                write_want(writer, *want);
+                b"get_peers"
+            }
+            Method::AnnouncePeer { info_hash, port, token } => {
+                writer.bytes(b"id").bytes(id);
+                let port = match *port {
+                    AnnouncedPort::Explicit(port) => port.get(),
+                    AnnouncedPort::Implied { fallback } => {
+                        writer.bytes(b"implied_port").integer(1);
+                        fallback
+                    }
+                };
+                writer.bytes(b"info_hash").bytes(info_hash.as_bytes()).bytes(b"port").integer(port.into());
+                writer.bytes(b"token").bytes(non_empty(token)?);
+                b"announce_peer"
+            }
+            Method::Get { target, seq, want } => {
+                writer.bytes(b"id").bytes(id);
+                if let Some(seq) = seq {
+                    writer.bytes(b"seq").integer(*seq);
+                }
+                writer.bytes(b"target").bytes(target.as_bytes());
+                write_want(writer, *want);
+                b"get"
+            }
+            Method::Put(put) => {
+                put.write_arguments(writer, id)?;
+                b"put"
+            }
+        })
+    }
+
+    pub(super) fn read(envelope: &Envelope<'a>) -> Result<Self, Refusal> {
+        let method = envelope.method.and_then(Value::bytes).ok_or(protocol("q missing or not a string"))?;
+        let entries = envelope.arguments.and_then(Value::entries).ok_or(protocol("a missing or not a dict"))?;
+        let arguments = Arguments::read(entries).map_err(|Malformed| protocol("malformed arguments"))?;
+        let id = arguments.id.and_then(Value::bytes).and_then(NodeId::from_slice);
+        Ok(Self {
+            transaction: envelope.transaction,
+            sender: id.ok_or(protocol("id missing or not 20 octets"))?,
+            read_only: envelope.read_only.and_then(Value::integer).is_some_and(|ro| ro != 0),
+            method: Method::read(method, &arguments)?,
+        })
+    }
+}
+
+impl<'a> Method<'a> {
+    fn read(name: &[u8], arguments: &Arguments<'a>) -> Result<Self, Refusal> {
+        let (target, info_hash) = (point(arguments.target), point(arguments.info_hash));
+        let target_fault = protocol("target missing or not 20 octets");
+        let info_hash_fault = protocol("info_hash missing or not 20 octets");
+        let want = || arguments.want.map_or(Want::UNSAID, read_want);
+        Ok(match name {
+            b"ping" => Self::Ping,
+            b"find_node" => Self::FindNode { target: target.ok_or(target_fault)?, want: want() },
+            b"get_peers" => Self::GetPeers { info_hash: info_hash.ok_or(info_hash_fault)?, want: want() },
+            b"announce_peer" => Self::AnnouncePeer {
+                info_hash: info_hash.ok_or(info_hash_fault)?,
+                port: arguments.port()?,
+                token: arguments.token()?,
+            },
+            b"get" => Self::Get {
+                target: target.ok_or(target_fault)?,
+                seq: optional_integer(arguments.seq, "seq not an integer of 64 bits")?,
+                want: want(),
+            },
+            b"put" => Self::Put(Put::read(arguments)?),
+            // BEP 5, "Errors": what has a target is answered as if it were find_node, for extensions to come.
+            _ => Self::FindNode {
+                target: target.or(info_hash).ok_or(Refusal::new(Code::UnknownMethod, "method unknown"))?,
+                want: want(),
+            },
+        })
+    }
+}
+
+impl<'a> Put<'a> {
+    fn read(arguments: &Arguments<'a>) -> Result<Self, Refusal> {
+        let token = arguments.token()?;
+        let value = arguments.v.ok_or(protocol("v missing"))?.raw();
+        let mutable = PutMutable::read(arguments)?;
+        if !is_canonical(value) {
+            return Err(protocol("v not canonical"));
+        }
+        Ok(Self { token, value, mutable, target: None })
+    }
+
+    fn write_arguments(&self, writer: &mut Writer<'_>, id: &[u8]) -> Option<()> {
+        if let Some(PutMutable { cas: Some(cas), .. }) = self.mutable {
+            writer.bytes(b"cas").integer(cas);
+        }
+        writer.bytes(b"id").bytes(id);
+        if let Some(mutable) = &self.mutable {
+            if mutable.seq < 0 {
+                return None;
+            }
+            writer.bytes(b"k").bytes(mutable.key);
+            if !mutable.salt.is_empty() {
+                writer.bytes(b"salt").bytes(mutable.salt);
+            }
+            writer.bytes(b"seq").integer(mutable.seq).bytes(b"sig").bytes(mutable.signature);
+        }
+        if let Some(target) = &self.target {
+            writer.bytes(b"target").bytes(target.as_bytes());
+        }
+        writer.bytes(b"token").bytes(non_empty(self.token)?).bytes(b"v").raw(self.value);
+        Some(())
+    }
+}
+
+impl<'a> PutMutable<'a> {
+    /// `None` is an immutable item.
+    fn read(arguments: &Arguments<'a>) -> Result<Option<Self>, Refusal> {
+        let salt = match arguments.salt {
+            Some(salt) => salt.bytes().ok_or(protocol("salt not a string"))?,
+            None => &[],
+        };
+        let Some(key) = arguments.k else {
+            // A lone `cas` says nothing about an immutable item, and means no harm.
+            return if arguments.sig.is_none() && arguments.seq.is_none() && salt.is_empty() {
+                Ok(None)
+            } else {
+                Err(protocol("sig, seq or salt without k"))
+            };
+        };
+        let seq = arguments.seq.and_then(Value::integer).ok_or(protocol("seq missing or not an integer of 64 bits"))?;
+        if seq < 0 {
+            return Err(protocol("seq negative"));
+        }
+        let signature = arguments.sig.ok_or(protocol("sig missing"))?;
+        Ok(Some(Self {
+            key: array(key).ok_or(protocol("k not 32 octets"))?,
+            salt,
+            seq,
+            signature: array(signature).ok_or(protocol("sig not 64 octets"))?,
+            cas: optional_integer(arguments.cas, "cas not an integer of 64 bits")?,
+        }))
+    }
+}
+
+/// The arguments that any method knows; of duplicates the first.
+#[derive(Default)]
+struct Arguments<'a> {
+    cas: Option<Value<'a>>,
+    id: Option<Value<'a>>,
+    implied_port: Option<Value<'a>>,
+    info_hash: Option<Value<'a>>,
+    k: Option<Value<'a>>,
+    port: Option<Value<'a>>,
+    salt: Option<Value<'a>>,
+    seq: Option<Value<'a>>,
+    sig: Option<Value<'a>>,
+    target: Option<Value<'a>>,
+    token: Option<Value<'a>>,
+    v: Option<Value<'a>>,
+    want: Option<Value<'a>>,
+}
+
+impl<'a> Arguments<'a> {
+    fn read(entries: Dict<'a>) -> Result<Self, Malformed> {
+        let mut arguments = Self::default();
+        for entry in entries {
+            let (key, value) = entry?;
+            let slot = match key {
+                b"cas" => &mut arguments.cas,
+                b"id" => &mut arguments.id,
+                b"implied_port" => &mut arguments.implied_port,
+                b"info_hash" => &mut arguments.info_hash,
+                b"k" => &mut arguments.k,
+                b"port" => &mut arguments.port,
+                b"salt" => &mut arguments.salt,
+                b"seq" => &mut arguments.seq,
+                b"sig" => &mut arguments.sig,
+                b"target" => &mut arguments.target,
+                b"token" => &mut arguments.token,
+                b"v" => &mut arguments.v,
+                b"want" => &mut arguments.want,
+                _ => continue,
+            };
+            slot.get_or_insert(value);
+        }
+        Ok(arguments)
+    }
+
+    fn token(&self) -> Result<&'a [u8], Refusal> {
+        self.token.and_then(Value::bytes).and_then(non_empty).ok_or(protocol("token missing, empty or not a string"))
+    }
+
+    fn port(&self) -> Result<AnnouncedPort, Refusal> {
+        let port = self.port.and_then(Value::integer).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+        if self.implied_port.and_then(Value::integer).is_some_and(|implied| implied != 0) {
+            return Ok(AnnouncedPort::Implied { fallback: port });
+        }
+        NonZeroU16::new(port).map(AnnouncedPort::Explicit).ok_or(protocol("port missing or not from 1 to 65535"))
+    }
+}
+
+const fn protocol(message: &'static str) -> Refusal {
+    Refusal::new(Code::Protocol, message)
+}
+
+fn point(value: Option<Value<'_>>) -> Option<Target> {
+    Target::from_slice(value?.bytes()?)
+}
+
+fn array<const N: usize>(value: Value<'_>) -> Option<&[u8; N]> {
+    value.bytes()?.try_into().ok()
+}
+
+fn optional_integer(value: Option<Value<'_>>, fault: &'static str) -> Result<Option<i64>, Refusal> {
+    value.map(|value| value.integer().ok_or(protocol(fault))).transpose()
+}
+
+/// Strings but `n4` and `n6`, and other types, say nothing (BEP 32).
+fn read_want(value: Value<'_>) -> Want {
+    let mut want = Want::UNSAID;
+    for item in value.items().into_iter().flatten().flatten() {
+        match item.bytes() {
+            Some(b"n4") => want.n4 = true,
+            Some(b"n6") => want.n6 = true,
+            _ => {}
+        }
+    }
+    want
+}
+
+fn write_want(writer: &mut Writer<'_>, want: Want) {
+    if want != Want::UNSAID {
+        writer.bytes(b"want").list();
+        if want.n4 {
+            writer.bytes(b"n4");
+        }
+        if want.n6 {
+            writer.bytes(b"n6");
+        }
+        writer.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Message, ParseError, parse};
+    use quickcheck::{Arbitrary, Gen, quickcheck};
+    use std::{format, string::String, vec::Vec};
+
+    const ASKER: NodeId = NodeId::new(*b"abcdefghij0123456789");
+    const TARGET: Target = Target::new(*b"mnopqrstuvwxyz123456");
+    const ID: &str = "2:id20:abcdefghij0123456789";
+    const HASH: &str = "9:info_hash20:mnopqrstuvwxyz123456";
+    const TOKEN: &str = "5:token4:abcd";
+    const K: &str = "1:k32:ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+    const SIG: &str = "3:sig64:ABCDEFGHIJKLMNOPQRSTUVWXYZ012345abcdefghijklmnopqrstuvwxyz012345";
+
+    fn query(method: &str, arguments: &str) -> String {
+        format!("d1:ad{ID}{arguments}e1:q{}:{method}1:t2:aa1:y1:qe", method.len())
+    }
+
+    fn ok(datagram: &str) -> Query<'_> {
+        match parse(datagram.as_bytes()) {
+            Ok(Message::Query(query)) => query,
+            other => panic!("{datagram}: {other:?}"),
+        }
+    }
+
+    fn code(datagram: &str) -> Code {
+        match parse(datagram.as_bytes()) {
+            Err(ParseError::Refuse { transaction: b"aa", refusal }) => refusal.code,
+            other => panic!("{datagram}: {other:?}"),
+        }
+    }
+
+    fn all_refused(method: &str, arguments: &[String]) {
+        for arguments in arguments {
+            assert_eq!(code(&query(method, arguments)), Code::Protocol, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_query_without_a_method_is_refused() {
+        for q in ["", "1:qi1e", "1:qle"] {
+            assert_eq!(code(&format!("d1:ad{ID}e{q}1:t2:aa1:y1:qe")), Code::Protocol);
+        }
+    }
+
+    #[test]
+    fn a_query_without_arguments_is_refused() {
+        for a in ["", "1:ai1e", "1:ale", "1:a2:de", "1:adi1ei2ee", "1:ad1:ae"] {
+            for q in ["4:ping", "3:get", "3:foo"] {
+                assert_eq!(code(&format!("d{a}1:q{q}1:t2:aa1:y1:qe")), Code::Protocol);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sender_id_that_is_missing_or_not_20_octets_is_refused() {
+        for id in ["", "2:id0:", "2:id19:abcdefghij012345678", "2:id21:abcdefghij0123456789x", "2:idi1e", "2:idle"] {
+            for q in ["4:ping", "3:get", "3:foo"] {
+                assert_eq!(code(&format!("d1:ad{id}e1:q{q}1:t2:aa1:y1:qe")), Code::Protocol, "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_only_asker_says_so_with_an_integer() {
+        for (ro, read_only) in
+            [("i1e", true), ("i2e", true), ("i0e", false), ("1:1", false), ("le", false), ("i01e", false)]
+        {
+            let text = format!("d1:ad{ID}e1:q4:ping2:ro{ro}1:t2:aa1:y1:qe");
+            assert_eq!(ok(&text).read_only, read_only, "{ro}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_method_with_a_target_is_find_node() {
+        for target in ["6:target20:mnopqrstuvwxyz123456", HASH, &format!("6:targeti1e{HASH}")] {
+            let text = query("vote", &format!("{target}4:wantl2:n6e"));
+            assert_eq!(ok(&text).method, Method::FindNode { target: TARGET, want: Want { n4: false, n6: true } });
+        }
+    }
+
+    #[test]
+    fn an_unknown_method_without_a_target_is_unknown() {
+        for arguments in ["", "6:target19:mnopqrstuvwxyz12345", "9:info_hashi1e"] {
+            for method in ["vote", "", "PING", "pings"] {
+                assert_eq!(code(&query(method, arguments)), Code::UnknownMethod);
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_missing_or_not_20_octets_is_refused() {
+        for (key, methods) in
+            [("6:target", &["find_node", "get"][..]), ("9:info_hash", &["get_peers", "announce_peer"])]
+        {
+            for value in ["0:", "19:mnopqrstuvwxyz12345", "21:mnopqrstuvwxyz1234567", "i1e", "le", "de"] {
+                for method in methods {
+                    let rest = "4:porti1e5:token1:x";
+                    assert_eq!(code(&query(method, &format!("{key}{value}{rest}"))), Code::Protocol);
+                    assert_eq!(code(&query(method, rest)), Code::Protocol);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn want_is_a_list_of_families() {
+        for (want, n4, n6) in [
+            ("", false, false),
+            ("4:wantle", false, false),
+            ("4:wantl2:n4e", true, false),
+            ("4:wantl2:n6e", false, true),
+            ("4:wantl2:n62:n4e", true, true),
+            ("4:wantl2:n52:n6i4el2:n4ee", false, true),
+            ("4:want2:n4", false, false),
+            ("4:wanti4e", false, false),
+            ("4:wantd2:n40:e", false, false),
+        ] {
+            for (method, key) in [("get", "6:target"), ("find_node", "6:target"), ("get_peers", "9:info_hash")] {
+                let text = query(method, &format!("{key}20:mnopqrstuvwxyz123456{want}"));
+                let (Method::Get { want: read, .. }
+                | Method::FindNode { want: read, .. }
+                | Method::GetPeers { want: read, .. }) = ok(&text).method
+                else {
+                    panic!()
+                };
+                assert_eq!(read, Want { n4, n6 }, "{want}");
+            }
+        }
+    }
+
+    #[test]
+    fn want_unsaid_is_the_family_of_the_transport() {
+        let (n4, n6) = (Want { n4: true, n6: false }, Want { n4: false, n6: true });
+        for transport in [Family::V4, Family::V6] {
+            for family in [Family::V4, Family::V6] {
+                assert_eq!(Want::UNSAID.includes(family, transport), family == transport);
+                assert_eq!(n4.includes(family, transport), family == Family::V4);
+                assert_eq!(n6.includes(family, transport), family == Family::V6);
+                assert!(Want { n4: true, n6: true }.includes(family, transport));
+            }
+        }
+    }
+
+    #[test]
+    fn get_takes_a_seq_of_64_bits() {
+        for (argument, seq) in [
+            ("", None),
+            ("3:seqi0e", Some(0)),
+            ("3:seqi-7e", Some(-7)),
+            ("3:seqi9223372036854775807e", Some(i64::MAX)),
+            ("3:seqi-9223372036854775808e", Some(i64::MIN)),
+        ] {
+            let text = query("get", &format!("{argument}6:target20:mnopqrstuvwxyz123456"));
+            assert_eq!(ok(&text).method, Method::Get { target: TARGET, seq, want: Want::UNSAID });
+        }
+    }
+
+    #[test]
+    fn get_refuses_a_seq_that_is_not_an_integer_of_64_bits() {
+        for seq in ["1:1", "le", "de", "ie", "i03e", "i-0e", "i9223372036854775808e", "i-9223372036854775809e"] {
+            assert_eq!(
+                code(&query("get", &format!("3:seq{seq}6:target20:mnopqrstuvwxyz123456"))),
+                Code::Protocol,
+                "{seq}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_announced_port_is_explicit_or_implied() {
+        let explicit = |port| AnnouncedPort::Explicit(NonZeroU16::new(port).unwrap());
+        let implied = |fallback| AnnouncedPort::Implied { fallback };
+        for (arguments, expected) in [
+            ("4:porti1e", explicit(1)),
+            ("4:porti65535e", explicit(65535)),
+            ("12:implied_porti0e4:porti7e", explicit(7)),
+            ("12:implied_port1:14:porti7e", explicit(7)),
+            ("12:implied_porti1e4:porti7e", implied(7)),
+            ("12:implied_porti-1e4:porti0e", implied(0)),
+            ("12:implied_porti1e4:port1:7", implied(0)),
+            ("12:implied_porti2e", implied(0)),
+        ] {
+            let text = query("announce_peer", &format!("{HASH}{TOKEN}{arguments}"));
+            let expected = Method::AnnouncePeer { info_hash: TARGET, port: expected, token: b"abcd" };
+            assert_eq!(ok(&text).method, expected, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn an_announced_port_that_is_none_is_refused() {
+        for port in ["", "4:porti0e", "4:porti65536e", "4:porti-1e", "4:port1:7", "4:portle", "12:implied_porti0e"] {
+            assert_eq!(code(&query("announce_peer", &format!("{HASH}{TOKEN}{port}"))), Code::Protocol, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_missing_empty_or_not_a_string_is_refused() {
+        for token in ["", "5:tokeni1e", "5:tokenle", "5:tokende", "5:token0:"] {
+            assert_eq!(code(&query("put", &format!("{token}1:v1:x"))), Code::Protocol, "{token}");
+            assert_eq!(code(&query("announce_peer", &format!("{HASH}4:porti1e{token}"))), Code::Protocol, "{token}");
+        }
+    }
+
+    #[test]
+    fn put_refuses_a_missing_value() {
+        all_refused("put", &[TOKEN.into(), format!("{TOKEN}{K}3:seqi1e{SIG}")]);
+    }
+
+    #[test]
+    fn put_takes_a_value_of_any_type_and_size_as_it_is() {
+        let big = format!("2000:{}", "x".repeat(2000));
+        let deep = format!("{}{}", "l".repeat(450), "e".repeat(450));
+        for v in ["0:", "i0e", "i-1e", "le", "de", "12:Hello World!", "i123456789012345678901234567890e", &big, &deep] {
+            let text = query("put", &format!("{TOKEN}1:v{v}"));
+            let put = Put { token: b"abcd", value: v.as_bytes(), mutable: None, target: None };
+            assert_eq!(ok(&text).method, Method::Put(put));
+        }
+    }
+
+    #[test]
+    fn put_refuses_a_value_that_is_not_canonical() {
+        for v in [
+            "d1:b0:1:a0:e",
+            "d1:a0:1:a0:e",
+            "i03e",
+            "i-0e",
+            "i-03e",
+            "03:abc",
+            "i e",
+            "i+1e",
+            "ie",
+            "i1ei2e",
+            "1:xi2e",
+            "li03ee",
+            "di1ei2ee",
+        ] {
+            all_refused("put", &[format!("{TOKEN}1:v{v}"), format!("{K}3:seqi1e{SIG}{TOKEN}1:v{v}")]);
+        }
+        let deep = format!("{}{}", "l".repeat(600), "e".repeat(600));
+        all_refused("put", &[format!("{TOKEN}1:v{deep}")]);
+        // Here the value swallows what follows, and the transaction id with it.
+        assert_eq!(parse(query("put", &format!("{TOKEN}1:v99:")).as_bytes()), Err(ParseError::Drop));
+    }
+
+    #[test]
+    fn a_value_that_is_not_canonical_is_found_last() {
+        let message = |arguments: String| match parse(query("put", &arguments).as_bytes()) {
+            Err(ParseError::Refuse { refusal, .. }) => refusal.message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(message(format!("{TOKEN}1:vi03e")), "v not canonical");
+        assert_eq!(message(format!("{TOKEN}1:vi03e{SIG}")), "sig, seq or salt without k");
+        assert_eq!(message("1:vi03e".into()), "token missing, empty or not a string");
+    }
+
+    #[test]
+    fn put_ignores_a_superfluous_target() {
+        for target in ["6:target20:mnopqrstuvwxyz123456", "6:targeti1e", "6:target0:"] {
+            let text = query("put", &format!("{TOKEN}{target}1:v1:x"));
+            let put = Put { token: b"abcd", value: b"1:x", mutable: None, target: None };
+            assert_eq!(ok(&text).method, Method::Put(put));
+        }
+    }
+
+    #[test]
+    fn put_of_a_mutable_item() {
+        let text = query("put", &format!("3:casi3e{K}4:salt6:foobar3:seqi4e{SIG}{TOKEN}1:v1:x"));
+        let Method::Put(Put { mutable: Some(mutable), .. }) = ok(&text).method else { panic!() };
+        assert_eq!(mutable.key, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345");
+        assert_eq!(mutable.signature, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345abcdefghijklmnopqrstuvwxyz012345");
+        assert_eq!((mutable.salt, mutable.seq, mutable.cas), (&b"foobar"[..], 4, Some(3)));
+    }
+
+    #[test]
+    fn put_refuses_a_key_or_signature_of_another_length_or_type() {
+        let text = "x".repeat(99);
+        for len in [0, 31, 33, 64] {
+            all_refused("put", &[format!("1:k{len}:{}3:seqi1e{SIG}{TOKEN}1:v1:x", &text[..len])]);
+        }
+        for len in [0, 32, 63, 65] {
+            all_refused("put", &[format!("{K}3:seqi1e3:sig{len}:{}{TOKEN}1:v1:x", &text[..len])]);
+        }
+        all_refused("put", &[format!("1:ki1e3:seqi1e{SIG}{TOKEN}1:v1:x"), format!("{K}3:seqi1e3:sigi1e{TOKEN}1:v1:x")]);
+    }
+
+    #[test]
+    fn put_refuses_a_key_without_seq_or_signature() {
+        all_refused(
+            "put",
+            &[
+                format!("{K}{TOKEN}1:v1:x"),
+                format!("{K}3:seqi1e{TOKEN}1:v1:x"),
+                format!("{K}{SIG}{TOKEN}1:v1:x"),
+                format!("{K}4:salt1:x3:casi1e{TOKEN}1:v1:x"),
+            ],
+        );
+    }
+
+    #[test]
+    fn put_refuses_signature_seq_or_salt_without_a_key() {
+        for argument in [SIG, "3:seqi1e", "3:seq1:x", "4:salt1:x", "4:salti1e", "3:sig0:"] {
+            all_refused("put", &[format!("{argument}{TOKEN}1:v1:x")]);
+        }
+    }
+
+    #[test]
+    fn put_ignores_cas_without_a_key() {
+        for argument in ["3:casi1e", "3:cas1:x", "4:salt0:"] {
+            let text = query("put", &format!("{argument}{TOKEN}1:v1:x"));
+            let put = Put { token: b"abcd", value: b"1:x", mutable: None, target: None };
+            assert_eq!(ok(&text).method, Method::Put(put));
+        }
+    }
+
+    #[test]
+    fn put_refuses_a_cas_that_is_not_an_integer_of_64_bits() {
+        for cas in ["1:1", "le", "i01e", "i9223372036854775808e"] {
+            all_refused("put", &[format!("3:cas{cas}{K}3:seqi1e{SIG}{TOKEN}1:v1:x")]);
+        }
+        let text = query("put", &format!("3:casi-1e{K}3:seqi1e{SIG}{TOKEN}1:v1:x"));
+        assert!(matches!(ok(&text).method, Method::Put(Put { mutable: Some(PutMutable { cas: Some(-1), .. }), .. })));
+    }
+
+    #[test]
+    fn put_takes_a_seq_from_0_to_the_largest_of_64_bits() {
+        for seq in [0, 1, i64::MAX] {
+            let text = query("put", &format!("{K}3:seqi{seq}e{SIG}{TOKEN}1:v1:x"));
+            let Method::Put(Put { mutable: Some(mutable), .. }) = ok(&text).method else { panic!() };
+            assert_eq!(mutable.seq, seq);
+        }
+        for seq in ["i-1e", "i9223372036854775808e", "i-9223372036854775808e", "i-0e", "i01e", "1:1", "le"] {
+            all_refused("put", &[format!("{K}3:seq{seq}{SIG}{TOKEN}1:v1:x")]);
+        }
+    }
+
+    #[test]
+    fn an_empty_salt_is_no_salt_and_a_long_one_is_handed_on() {
+        for (salt, len) in [("", 0), ("4:salt0:", 0), (&*format!("4:salt65:{}", "x".repeat(65)), 65)] {
+            let text = query("put", &format!("{K}{salt}3:seqi1e{SIG}{TOKEN}1:v1:x"));
+            let Method::Put(Put { mutable: Some(mutable), .. }) = ok(&text).method else { panic!() };
+            assert_eq!(mutable.salt.len(), len);
+        }
+        all_refused("put", &[format!("{K}4:salti1e3:seqi1e{SIG}{TOKEN}1:v1:x")]);
+    }
+
+    #[test]
+    fn the_target_of_a_put_is_written_where_it_is_given() {
+        let put = Put { token: b"abcd", value: b"1:x", mutable: None, target: Some(TARGET) };
+        let query = Query { transaction: b"aa", sender: ASKER, read_only: true, method: Method::Put(put) };
+        let mut buf = [0; 256];
+        let len = query.write(Some(*b"BP01"), &mut buf).unwrap();
+        let expected = b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz1234565:token4:abcd1:v1:xe1:q3:put2:roi1e1:t2:aa1:v4:BP011:y1:qe";
+        assert_eq!(&buf[..len], expected);
+    }
+
+    #[test]
+    fn what_no_node_would_take_is_not_written() {
+        let (key, signature) = ([0; 32], [0; 64]);
+        let mutable = PutMutable { key: &key, salt: b"", seq: -1, signature: &signature, cas: None };
+        let put = |token, mutable| Method::Put(Put { token, value: b"1:x", mutable, target: None });
+        let announce =
+            Method::AnnouncePeer { info_hash: TARGET, port: AnnouncedPort::Implied { fallback: 0 }, token: b"" };
+        let mut buf = [0; 512];
+        for (transaction, method) in
+            [(&b""[..], Method::Ping), (b"aa", announce), (b"aa", put(b"", None)), (b"aa", put(b"x", Some(mutable)))]
+        {
+            assert_eq!(Query { transaction, sender: ASKER, read_only: false, method }.write(None, &mut buf), None);
+        }
+    }
+
+    /// What a query borrows.
+    #[derive(Debug, Clone)]
+    struct Parts {
+        transaction: Vec<u8>,
+        token: Vec<u8>,
+        salt: Vec<u8>,
+        value: Vec<u8>,
+        key: [u8; 32],
+        signature: [u8; 64],
+        id: [u8; 20],
+        numbers: [i64; 2],
+        port: u16,
+        flags: [bool; 5],
+        method: u8,
+    }
+
+    impl Arbitrary for Parts {
+        fn arbitrary(g: &mut Gen) -> Self {
+            let some = |g: &mut Gen| {
+                let mut octets = Vec::<u8>::arbitrary(g);
+                octets.push(u8::arbitrary(g));
+                octets
+            };
+            let content = Vec::<u8>::arbitrary(g);
+            Self {
+                transaction: some(g),
+                token: some(g),
+                salt: Vec::arbitrary(g),
+                value: [format!("l{}:", content.len()).as_bytes(), &content, b"e"].concat(),
+                key: core::array::from_fn(|_| u8::arbitrary(g)),
+                signature: core::array::from_fn(|_| u8::arbitrary(g)),
+                id: core::array::from_fn(|_| u8::arbitrary(g)),
+                numbers: core::array::from_fn(|_| i64::arbitrary(g)),
+                port: u16::arbitrary(g),
+                flags: core::array::from_fn(|_| bool::arbitrary(g)),
+                method: u8::arbitrary(g) % 6,
+            }
+        }
+    }
+
+    impl Parts {
+        fn query(&self) -> Query<'_> {
+            let [read_only, n4, n6, a, b] = self.flags;
+            let [seq, cas] = self.numbers;
+            let (target, want) = (Target::new(self.id), Want { n4, n6 });
+            let port = match NonZeroU16::new(self.port) {
+                Some(port) if a => AnnouncedPort::Explicit(port),
+                _ => AnnouncedPort::Implied { fallback: self.port },
+            };
+            let mutable = PutMutable {
+                key: &self.key,
+                salt: &self.salt,
+                seq: seq & i64::MAX,
+                signature: &self.signature,
+                cas: b.then_some(cas),
+            };
+            let method = match self.method {
+                0 => Method::Ping,
+                1 => Method::FindNode { target, want },
+                2 => Method::GetPeers { info_hash: target, want },
+                3 => Method::AnnouncePeer { info_hash: target, port, token: &self.token },
+                4 => Method::Get { target, seq: a.then_some(seq), want },
+                _ => Method::Put(Put {
+                    token: &self.token,
+                    value: &self.value,
+                    mutable: a.then_some(mutable),
+                    target: None,
+                }),
+            };
+            Query { transaction: &self.transaction, sender: NodeId::new(self.id), read_only, method }
+        }
+    }
+
+    quickcheck! {
+        fn queries_round_trip(parts: Parts) -> bool {
+            let query = parts.query();
+            let version = parts.flags[0].then_some(*b"BP01");
+            let mut buf = [0; 4096];
+            let len = query.write(version, &mut buf).unwrap();
+            let written = &buf[..len];
+            let mut short = [0; 4096];
+            is_canonical(written)
+                && parse(written) == Ok(Message::Query(query))
+                && query.write(version, &mut short[..len - 1]).is_none()
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Answers (BEP 5, BEP 44) and refusals by others.
+
+use super::bencode::{Dict, Malformed, Value, Writer};
+use super::message::{Envelope, finish, non_empty, write_observed};
+use super::nodes::{Nodes, Values};
+use super::refusal::Code;
+use crate::addr::{CompactAddr, Family};
+use crate::id::NodeId;
+
+/// An answer to any query: what it means depends on the question, which only the asker knows. After parsing, a field of
+/// a wrong type or length is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// The transaction id of the query; not empty.
+    pub transaction: &'a [u8],
+    /// The id of the node that answers.
+    pub sender: NodeId,
+    /// What a later write must bring along; not empty.
+    pub token: Option<&'a [u8]>,
+    /// Closer nodes: `nodes` and `nodes6`.
+    pub nodes: Nodes<'a>,
+    /// Peers.
+    pub values: Option<Values<'a>>,
+    /// `v`: the item's value as it stood on the wire, one bencoded value of any length. Not known to be canonical.
+    pub value: Option<&'a [u8]>,
+    /// `k`: the public key of a mutable item.
+    pub key: Option<&'a [u8; 32]>,
+    /// The sequence number of a mutable item. It may be negative when it was read.
+    pub seq: Option<i64>,
+    /// `sig`: the signature of a mutable item, not verified.
+    pub signature: Option<&'a [u8; 64]>,
+    /// `ip`: the address that the answering node saw the query come from (BEP 42).
+    pub observed: Option<CompactAddr>,
+}
+
+impl<'a> Reply<'a> {
+    /// The answer that says nothing but who answers: enough for `ping`, `announce_peer` and `put`.
+    #[must_use]
+    pub const fn new(transaction: &'a [u8], sender: NodeId) -> Self {
+        Self {
+            transaction,
+            sender,
+            token: None,
+            nodes: Nodes::ABSENT,
+            values: None,
+            value: None,
+            key: None,
+            seq: None,
+            signature: None,
+            observed: None,
+        }
+    }
+
+    /// Writes the answer and returns its length. `version` is the name of the program (BEP 5, "v").
+    ///
+    /// `None` if it does not fit into `buf`, or if the transaction id or the token is empty. What is in `value` is
+    /// written as it is.
+    #[must_use]
+    pub fn write(&self, version: Option<[u8; 4]>, buf: &mut [u8]) -> Option<usize> {
+        let mut writer = Writer::new(buf);
+        writer.dict();
+        write_observed(&mut writer, self.observed)?;
+        writer.bytes(b"r").dict().bytes(b"id").bytes(self.sender.as_bytes());
+        if let Some(key) = self.key {
+            writer.bytes(b"k").bytes(key);
+        }
+        if let Some(nodes) = self.nodes.octets(Family::V4) {
+            writer.bytes(b"nodes").bytes(nodes);
+        }
+        if let Some(nodes) = self.nodes.octets(Family::V6) {
+            writer.bytes(b"nodes6").bytes(nodes);
+        }
+        if let Some(seq) = self.seq {
+            writer.bytes(b"seq").integer(seq);
+        }
+        if let Some(signature) = self.signature {
+            writer.bytes(b"sig").bytes(signature);
+        }
+        if let Some(token) = self.token {
+            writer.bytes(b"token").bytes(non_empty(token)?);
+        }
+        if let Some(value) = self.value {
+            writer.bytes(b"v").raw(value);
+        }
+        if let Some(values) = &self.values {
+            writer.bytes(b"values").list().raw(values.items()).end();
+        }
+        writer.end();
+        finish(writer, self.transaction, version, b"r")
+    }
+
+    pub(super) fn read(envelope: &Envelope<'a>) -> Option<Self> {
+        let content = Content::read(envelope.reply?.entries()?).ok()?;
+        Some(Self {
+            transaction: envelope.transaction,
+            sender: NodeId::from_slice(content.id?.bytes()?)?,
+            // Nobody could use an empty token: BEP 44 and BEP 5 both have it refused.
+            token: content.token.and_then(Value::bytes).and_then(non_empty),
+            nodes: Nodes::new(content.nodes.and_then(Value::bytes), content.nodes6.and_then(Value::bytes)),
+            values: content.values.and_then(Values::new),
+            value: content.v.map(Value::raw),
+            key: content.k.and_then(Value::bytes).and_then(|key| key.try_into().ok()),
+            seq: content.seq.and_then(Value::integer),
+            signature: content.sig.and_then(Value::bytes).and_then(|signature| signature.try_into().ok()),
+            observed: envelope.observed.and_then(Value::bytes).and_then(CompactAddr::from_compact),
+        })
+    }
+}
+
+/// The keys of `r` that any answer has; of duplicates the first.
+#[derive(Default)]
+struct Content<'a> {
+    id: Option<Value<'a>>,
+    k: Option<Value<'a>>,
+    nodes: Option<Value<'a>>,
+    nodes6: Option<Value<'a>>,
+    seq: Option<Value<'a>>,
+    sig: Option<Value<'a>>,
+    token: Option<Value<'a>>,
+    v: Option<Value<'a>>,
+    values: Option<Value<'a>>,
+}
+
+impl<'a> Content<'a> {
+    fn read(entries: Dict<'a>) -> Result<Self, Malformed> {
+        let mut content = Self::default();
+        for entry in entries {
+            let (key, value) = entry?;
+            let slot = match key {
+                b"id" => &mut content.id,
+                b"k" => &mut content.k,
+                b"nodes" => &mut content.nodes,
+                b"nodes6" => &mut content.nodes6,
+                b"seq" => &mut content.seq,
+                b"sig" => &mut content.sig,
+                b"token" => &mut content.token,
+                b"v" => &mut content.v,
+                b"values" => &mut content.values,
+                _ => continue,
+            };
+            slot.get_or_insert(value);
+        }
+        Ok(content)
+    }
+}
+
+/// A refusal by another node (BEP 5, "Errors").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteError<'a> {
+    /// The transaction id of the query; not empty.
+    pub transaction: &'a [u8],
+    /// The number, known or not: see [`Code::from_number`].
+    pub code: i64,
+    /// The text as it was sent, in no certain encoding; empty if there is none.
+    pub message: &'a [u8],
+}
+
+impl<'a> RemoteError<'a> {
+    /// The code, if it is a known one.
+    #[must_use]
+    pub const fn known(&self) -> Option<Code> {
+        Code::from_number(self.code)
+    }
+
+    pub(super) fn read(envelope: &Envelope<'a>) -> Option<Self> {
+        let mut items = envelope.error?.items()?;
+        Some(Self {
+            transaction: envelope.transaction,
+            code: items.next()?.ok()?.integer()?,
+            message: items.next().and_then(Result::ok).and_then(Value::bytes).unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::bencode::is_canonical;
+    use crate::wire::{Message, NodeList, ParseError, ValueList, parse};
+    use quickcheck::{Arbitrary, Gen, quickcheck};
+    use std::{format, string::String, vec::Vec};
+
+    const SENDER: NodeId = NodeId::new(*b"mnopqrstuvwxyz123456");
+
+    fn reply(content: &str) -> String {
+        format!("d1:rd2:id20:mnopqrstuvwxyz123456{content}e1:t2:aa1:y1:re")
+    }
+
+    fn read(datagram: &[u8]) -> Reply<'_> {
+        match parse(datagram) {
+            Ok(Message::Reply(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reply_without_a_sender_id_of_20_octets_is_dropped() {
+        for r in [
+            "",
+            "1:rde",
+            "1:rle",
+            "1:ri1e",
+            "1:r2:de",
+            "1:rd2:id19:mnopqrstuvwxyz12345e",
+            "1:rd2:idi1ee",
+            "1:rdi1ei2ee",
+        ] {
+            let text = format!("d{r}1:t2:aa1:y1:re");
+            assert_eq!(parse(text.as_bytes()), Err(ParseError::Drop), "{r}");
+        }
+    }
+
+    #[test]
+    fn fields_of_a_wrong_type_or_length_are_absent() {
+        for content in [
+            "1:ki1e",
+            "1:k31:ABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+            "5:nodesle",
+            "6:nodes6i1e",
+            "3:seq1:1",
+            "3:seqi01e",
+            "3:seqi9223372036854775808e",
+            "3:sig64:",
+            "3:sigle",
+            "5:tokeni1e",
+            "5:token0:",
+            "6:values6:axje.u",
+            "6:valuesde",
+        ] {
+            // A length that swallows what follows is not a wrong length but no message.
+            if content == "3:sig64:" {
+                assert_eq!(parse(reply(content).as_bytes()), Err(ParseError::Drop));
+            } else {
+                assert_eq!(read(reply(content).as_bytes()), Reply::new(b"aa", SENDER), "{content}");
+            }
+        }
+    }
+
+    #[test]
+    fn nodes_with_an_incomplete_last_entry_are_used_as_far_as_they_go() {
+        let text = reply("5:nodes30:abcdefghij0123456789axje.u____");
+        let nodes: Vec<_> = read(text.as_bytes()).nodes.iter().collect();
+        assert_eq!(nodes, [(NodeId::new(*b"abcdefghij0123456789"), CompactAddr::V4(*b"axje", 0x2e75))]);
+    }
+
+    #[test]
+    fn a_value_is_handed_on_as_it_stands() {
+        for v in ["0:", "i03e", "d1:b0:1:a0:e", "li1ee"] {
+            assert_eq!(read(reply(&format!("1:v{v}")).as_bytes()).value, Some(v.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn the_observed_address_has_6_or_18_octets() {
+        let text = b"d2:ip6:\x01\x02\x03\x04\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
+        assert_eq!(read(text).observed, Some(CompactAddr::V4([1, 2, 3, 4], 0x0506)));
+        let text = b"d2:ip18:0123456789abcdef\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
+        assert_eq!(read(text).observed, Some(CompactAddr::V6(*b"0123456789abcdef", 0x0506)));
+        let text = b"d2:ip4:\x01\x02\x03\x041:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
+        assert_eq!(read(text).observed, None);
+    }
+
+    #[test]
+    fn an_error_has_a_number_and_perhaps_a_text() {
+        for (e, code, message) in [
+            ("li203e3:bade", 203, "bad"),
+            ("li203ee", 203, ""),
+            ("li-7ei5ee", -7, ""),
+            ("li301e3:cas5:extrae", 301, "cas"),
+        ] {
+            let text = format!("d1:e{e}1:t2:aa1:y1:ee");
+            let error = RemoteError { transaction: b"aa", code, message: message.as_bytes() };
+            assert_eq!(parse(text.as_bytes()), Ok(Message::Error(error)));
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_number_is_dropped() {
+        for e in ["", "1:ele", "1:el3:bade", "1:ei203e", "1:e3:bad", "1:ede", "1:eli01ee"] {
+            let text = format!("d{e}1:t2:aa1:y1:ee");
+            assert_eq!(parse(text.as_bytes()), Err(ParseError::Drop), "{e}");
+        }
+    }
+
+    #[test]
+    fn an_empty_transaction_id_or_token_is_not_written() {
+        let mut buf = [0; 128];
+        assert_eq!(Reply::new(b"", SENDER).write(None, &mut buf), None);
+        assert_eq!(Reply { token: Some(b""), ..Reply::new(b"a", SENDER) }.write(None, &mut buf), None);
+    }
+
+    fn addr(g: &mut Gen, family: Family) -> CompactAddr {
+        match family {
+            Family::V4 => CompactAddr::V4(core::array::from_fn(|_| u8::arbitrary(g)), u16::arbitrary(g)),
+            Family::V6 => CompactAddr::V6(core::array::from_fn(|_| u8::arbitrary(g)), u16::arbitrary(g)),
+        }
+    }
+
+    /// What a reply borrows.
+    #[derive(Debug, Clone)]
+    struct Parts {
+        transaction: Vec<u8>,
+        token: Vec<u8>,
+        value: Vec<u8>,
+        key: [u8; 32],
+        signature: [u8; 64],
+        id: [u8; 20],
+        seq: i64,
+        observed: CompactAddr,
+        lists: [NodeList; 2],
+        values: ValueList<64>,
+        flags: [bool; 9],
+    }
+
+    impl Arbitrary for Parts {
+        fn arbitrary(g: &mut Gen) -> Self {
+            let family = |g: &mut Gen| *g.choose(&[Family::V4, Family::V6]).unwrap();
+            let mut values = ValueList::new();
+            for _ in 0..u8::arbitrary(g) % 5 {
+                let family = family(g);
+                let _ = values.push(addr(g, family));
+            }
+            let lists = [Family::V4, Family::V6].map(|family| {
+                let mut list = NodeList::new(family);
+                for _ in 0..u8::arbitrary(g) % 10 {
+                    let id = NodeId::new(core::array::from_fn(|_| u8::arbitrary(g)));
+                    let _ = list.push(&id, addr(g, family));
+                }
+                list
+            });
+            let some = |g: &mut Gen| {
+                let mut octets = Vec::<u8>::arbitrary(g);
+                octets.push(u8::arbitrary(g));
+                octets
+            };
+            let observed = family(g);
+            let content = Vec::<u8>::arbitrary(g);
+            Self {
+                transaction: some(g),
+                token: some(g),
+                value: [format!("d0:{}:", content.len()).as_bytes(), &content, b"e"].concat(),
+                key: core::array::from_fn(|_| u8::arbitrary(g)),
+                signature: core::array::from_fn(|_| u8::arbitrary(g)),
+                id: core::array::from_fn(|_| u8::arbitrary(g)),
+                seq: i64::arbitrary(g),
+                observed: addr(g, observed),
+                lists,
+                values,
+                flags: core::array::from_fn(|_| bool::arbitrary(g)),
+            }
+        }
+    }
+
+    impl Parts {
+        fn reply(&self) -> Reply<'_> {
+            let [token, nodes, nodes6, values, value, key, seq, signature, observed] = self.flags;
+            let [v4, v6] = &self.lists;
+            let mut lists = Nodes::ABSENT;
+            if nodes {
+                lists = lists.with(v4);
+            }
+            if nodes6 {
+                lists = lists.with(v6);
+            }
+            Reply {
+                transaction: &self.transaction,
+                sender: NodeId::new(self.id),
+                token: token.then_some(&*self.token),
+                nodes: lists,
+                values: values.then(|| self.values.values()),
+                value: value.then_some(&*self.value),
+                key: key.then_some(&self.key),
+                seq: seq.then_some(self.seq),
+                signature: signature.then_some(&self.signature),
+                observed: observed.then_some(self.observed),
+            }
+        }
+    }
+
+    quickcheck! {
+        fn replies_round_trip(parts: Parts) -> bool {
+            let reply = parts.reply();
+            let version = parts.flags[0].then_some(*b"BP01");
+            let mut buf = [0; 4096];
+            let len = reply.write(version, &mut buf).unwrap();
+            let written = &buf[..len];
+            let mut short = [0; 4096];
+            is_canonical(written)
+                && parse(written) == Ok(Message::Reply(reply))
+                && reply.write(version, &mut short[..len - 1]).is_none()
+        }
+
+        fn refusals_are_read_as_errors(transaction: Vec<u8>, which: usize) -> bool {
+            let codes = [Code::Generic, Code::Protocol, Code::UnknownMethod, Code::CasMismatch, Code::SequenceTooLow];
+            let code = codes[which % codes.len()];
+            let mut buf = [0; 1024];
+            let refusal = super::super::Refusal::new(code, "why");
+            let Some(len) = refusal.write(&transaction, Some(CompactAddr::UNSPECIFIED), Some(*b"BP01"), &mut buf) else {
+                return transaction.is_empty();
+            };
+            let error = RemoteError { transaction: &transaction, code: code.number().into(), message: b"why" };
+            is_canonical(&buf[..len]) && error.known() == Some(code) && parse(&buf[..len]) == Ok(Message::Error(error))
+        }
+    }
+}
