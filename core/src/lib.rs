@@ -10,9 +10,12 @@ extern crate std;
 
 pub mod addr;
 pub mod crypto;
+mod fair;
 pub mod id;
 pub mod item;
 mod links;
 mod list;
+mod peers;
 mod rng;
+mod store;
 pub mod time;
