@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod addr;
 pub mod crypto;
+mod fair;
 pub mod id;
 pub mod item;
 mod limit;
@@ -18,6 +19,9 @@ mod list;
 mod lookup;
 mod rng;
 mod table;
+mod peers;
+mod rng;
+mod store;
 pub mod time;
 mod token;
 mod transactions;

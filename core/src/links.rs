@@ -65,15 +65,44 @@ impl<const ORDER: usize> Order<ORDER> {
         table.get(slot.index())?.link().newer
     }
 
+    pub(crate) const fn newest(&self) -> Option<Slot> {
+        self.newest
+    }
+
     /// Appends `slot`, which must not stand in this order yet.
     pub(crate) fn push<T: Linked<ORDER>>(&mut self, table: &mut [T], slot: Slot) {
+        self.insert(table, slot, self.newest);
+    }
+
+    /// Puts `slot`, which must not stand in this order yet, where the order stays sorted by `key`: behind all records
+    /// whose key is not above its own. Constant time for the highest key; otherwise a walk past the higher ones.
+    pub(crate) fn place<T: Linked<ORDER>, K: Ord>(&mut self, table: &mut [T], slot: Slot, key: impl Fn(&T) -> K) {
+        let Some(own) = table.get(slot.index()).map(&key) else { return };
+        let mut older = self.newest;
+        while let Some(record) = older.and_then(|older| table.get(older.index()))
+            && key(record) > own
+        {
+            older = record.link().older;
+        }
+        self.insert(table, slot, older);
+    }
+
+    /// Puts `slot` right behind `older`; `None` makes it the oldest.
+    fn insert<T: Linked<ORDER>>(&mut self, table: &mut [T], slot: Slot, older: Option<Slot>) {
+        let newer = match older {
+            Some(older) => Self::newer(table, older),
+            None => self.oldest,
+        };
         let Some(record) = table.get_mut(slot.index()) else { return };
-        *record.link_mut() = Link { older: self.newest, newer: None };
-        match self.newest.and_then(|newest| table.get_mut(newest.index())) {
-            Some(newest) => newest.link_mut().newer = Some(slot),
+        *record.link_mut() = Link { older, newer };
+        match older.and_then(|older| table.get_mut(older.index())) {
+            Some(record) => record.link_mut().newer = Some(slot),
             None => self.oldest = Some(slot),
         }
-        self.newest = Some(slot);
+        match newer.and_then(|newer| table.get_mut(newer.index())) {
+            Some(record) => record.link_mut().older = Some(slot),
+            None => self.newest = Some(slot),
+        }
         self.len += 1;
     }
 
@@ -162,7 +191,8 @@ impl Index {
         (state >> 32) as u32
     }
 
-    fn chain_number<T>(table: &[T], hash: u32) -> usize {
+    /// Which chain of `table` records with this hash are in: below its length, or 0 if it is empty.
+    pub(crate) fn chain_number<T>(table: &[T], hash: u32) -> usize {
         // Scales the hash to the number of chains without a division.
         ((hash as u64 * table.len() as u64) >> 32) as usize
     }
@@ -255,6 +285,21 @@ mod tests {
                 assert_eq!(order.len(), model.len());
             }
             true
+        }
+
+        fn placing_keeps_an_order_sorted_and_equals_in_turn(keys: Vec<u8>) -> bool {
+            let mut table = [Record::default(); 8];
+            let mut order = Order::<0>::EMPTY;
+            let mut model = Vec::new();
+            for (at, key) in keys.into_iter().take(8).enumerate() {
+                table[at].key = key % 4;
+                order.place(&mut table, Slot::new(at).unwrap(), |record| record.key);
+                model.push((key % 4, at));
+            }
+            model.sort();
+            assert!(order.iter(&table).map(Slot::index).eq(model.into_iter().map(|(_, at)| at)));
+            let backwards = core::iter::successors(order.newest(), |slot| table[slot.index()].link.older);
+            backwards.count() == order.len()
         }
 
         fn an_index_finds_what_is_in_it_and_nothing_else(key: u64, steps: Vec<(bool, u8, u8)>) -> bool {
