@@ -5,6 +5,8 @@ use core::fmt::Write as _;
 
 use crate::crypto::{PublicKey, SecretKey, Signature, sha1};
 use crate::id::Target;
+use crate::wire::PutMutable;
+use crate::wire::bencode::is_canonical;
 
 /// Octets of the bencoded value at most (BEP 44; the text says both "less than" and "at most" 1,000: we take 1,000).
 pub const MAX_VALUE: usize = 1_000;
@@ -88,14 +90,26 @@ impl<'a> MutableItem<'a> {
         value: &'a [u8],
         signature: Signature,
     ) -> Result<Self, ItemError> {
-        check_value(value)?;
-        if salt.len() > MAX_SALT {
-            return Err(ItemError::SaltTooBig(salt.len()));
+        let item = Self { key, salt, seq, value, signature }.checked()?;
+        check_form(value)?;
+        Ok(item)
+    }
+
+    /// The item in a put, whose parser has found the value canonical already.
+    pub(crate) fn from_wire(value: &'a [u8], put: &PutMutable<'a>) -> Result<Self, ItemError> {
+        let (key, signature) = (PublicKey(*put.key), Signature(*put.signature));
+        Self { key, salt: put.salt, seq: put.seq, value, signature }.checked()
+    }
+
+    fn checked(self) -> Result<Self, ItemError> {
+        check_size(self.value)?;
+        if self.salt.len() > MAX_SALT {
+            return Err(ItemError::SaltTooBig(self.salt.len()));
         }
-        if seq < 0 {
-            return Err(ItemError::NegativeSeq(seq));
+        if self.seq < 0 {
+            return Err(ItemError::NegativeSeq(self.seq));
         }
-        Ok(Self { key, salt, seq, value, signature })
+        Ok(self)
     }
 
     /// Makes and signs an item. `value` is bencoded already.
@@ -178,7 +192,14 @@ pub struct ImmutableItem<'a> {
 impl<'a> ImmutableItem<'a> {
     /// `value` is bencoded already.
     pub fn new(value: &'a [u8]) -> Result<Self, ItemError> {
-        check_value(value)?;
+        check_size(value)?;
+        check_form(value)?;
+        Ok(Self { value })
+    }
+
+    /// The item in a put, whose parser has found the value canonical already.
+    pub(crate) fn from_wire(value: &'a [u8]) -> Result<Self, ItemError> {
+        check_size(value)?;
         Ok(Self { value })
     }
 
@@ -245,11 +266,13 @@ pub fn mutable_target(key: &PublicKey, salt: &[u8]) -> Target {
     Target::new(sha1(&[&key.0, salt]))
 }
 
-fn check_value(value: &[u8]) -> Result<(), ItemError> {
-    if value.len() > MAX_VALUE {
-        return Err(ItemError::ValueTooBig(value.len()));
-    }
-    Ok(())
+fn check_size(value: &[u8]) -> Result<(), ItemError> {
+    if value.len() > MAX_VALUE { Err(ItemError::ValueTooBig(value.len())) } else { Ok(()) }
+}
+
+/// What is signed or hashed must survive every reader and writer on its way octet for octet.
+fn check_form(value: &[u8]) -> Result<(), ItemError> {
+    if is_canonical(value) { Ok(()) } else { Err(ItemError::NotCanonical) }
 }
 
 /// What a put of a mutable item may do where `stored` has the same key and salt.

@@ -8,19 +8,19 @@ use core::num::NonZeroU32;
 /// The position of a record in its table. Never zero in memory, so that `Option<Slot>` takes 4 octets and `None` is all
 /// zeros (a table of empty records then needs no initial values in flash).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(NonZeroU32);
+pub(crate) struct Slot(NonZeroU32);
 
 impl Slot {
     /// The slot at `index`; `None` past 2^32 - 2.
     #[must_use]
-    pub fn new(index: usize) -> Option<Self> {
+    pub(crate) fn new(index: usize) -> Option<Self> {
         let number = u32::try_from(index).ok()?.checked_add(1)?;
         NonZeroU32::new(number).map(Self)
     }
 
     /// The position in the table.
     #[must_use]
-    pub const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self.0.get() as usize - 1
     }
 }

@@ -112,6 +112,16 @@ impl Lookup {
         Self { target, candidates: heapless::Vec::new(), near: false, asked: 0, answered: 0, failed: 0 }
     }
 
+    /// Begins another walk in the same memory.
+    pub(crate) fn restart(&mut self, target: Target) {
+        self.target = target;
+        self.candidates.clear();
+        self.near = false;
+        self.asked = 0;
+        self.answered = 0;
+        self.failed = 0;
+    }
+
     pub(crate) const fn target(&self) -> &Target {
         &self.target
     }
@@ -219,15 +229,6 @@ impl Lookup {
             }
         }
         None
-    }
-
-    /// Takes back what [`next`](Self::next) has said: the question could not be sent yet.
-    pub(crate) fn not_asked(&mut self, addr: &CompactAddr) {
-        if let Some(candidate) = self.candidate_mut(addr).filter(|candidate| candidate.state == State::Asked) {
-            candidate.state = State::Fresh;
-            candidate.tries = candidate.tries.saturating_sub(1);
-            self.asked = self.asked.saturating_sub(1);
-        }
     }
 
     /// The node has answered. Its candidate, unless the walk has dropped it meanwhile.

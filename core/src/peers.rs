@@ -134,6 +134,7 @@ impl<'m> Peers<'m> {
     }
 
     /// How many peers are known, of all torrents.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.live.len()
     }

@@ -86,6 +86,14 @@ impl Contact {
     }
 }
 
+impl Contact {
+    /// Whether it may be named to others where good contacts are too few: it has left no question unanswered, and was
+    /// quiet for less than `within`.
+    pub(crate) fn is_named(&self, now: Instant, within: Duration) -> bool {
+        self.failures == 0 && now.since(self.last_seen) < within
+    }
+}
+
 /// What became of a node that answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {

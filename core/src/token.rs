@@ -7,14 +7,23 @@ use crate::id::Target;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
-/// Octets of the tokens that we issue: nobody guesses 2^64 within the ten minutes that one lives.
-pub(crate) const TOKEN_LEN: usize = 8;
+/// Octets that bind a token to the asker's address: nobody guesses 2^64 within the ten minutes that one lives.
+const ADDRESS_PART: usize = 8;
+
+/// Octets that bind it to the target as well. Guessing these wins no more than a token that could be asked for.
+const TARGET_PART: usize = 4;
+
+/// Octets of the tokens that we issue.
+pub(crate) const TOKEN_LEN: usize = ADDRESS_PART + TARGET_PART;
 
 /// How long a secret issues tokens; it accepts them for as long again (BEP 5: five and ten minutes).
 const SECRET_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// Issues and checks tokens without remembering any: a token is a keyed hash of the asker's IP address (not its port:
 /// NATs change it) and the target, so one cannot be collected for other targets or passed on to other hosts.
+///
+/// It has two parts, so that a token of another address is found out without the target, which takes hashing the value
+/// of an immutable item.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     current: [u8; 16],
@@ -27,57 +36,86 @@ impl Tokens {
         Self { current: rng.octets(), previous: rng.octets(), rotate_at: now + SECRET_LIFE }
     }
 
-    /// When [`rotate`](Self::rotate) has something to do.
-    pub(crate) const fn next_rotation(&self) -> Instant {
-        self.rotate_at
-    }
-
-    /// Retires secrets that have lived long enough. Must be called before tokens are issued or checked at `now`.
+    /// Retires secrets that have lived long enough. Must be called before tokens are issued or checked at `now`; nothing
+    /// has to wake up for it.
     pub(crate) fn rotate(&mut self, now: Instant, rng: &mut Rng) {
         if now < self.rotate_at {
             return;
         }
-        // After a long sleep the "previous" secret would be too old as well.
-        let overslept = now >= self.rotate_at + SECRET_LIFE;
-        self.previous = if overslept { rng.octets() } else { self.current };
+        if now < self.rotate_at + SECRET_LIFE {
+            self.previous = self.current;
+            // Not `now + SECRET_LIFE`: a late rotation must not prolong the life of the retired secret.
+            self.rotate_at = self.rotate_at + SECRET_LIFE;
+        } else {
+            self.previous = rng.octets();
+            self.rotate_at = now + SECRET_LIFE;
+        }
         self.current = rng.octets();
-        self.rotate_at = now + SECRET_LIFE;
     }
 
     pub(crate) fn issue(&self, asker: &CompactAddr, target: &Target) -> [u8; TOKEN_LEN] {
-        token(&self.current, asker, target)
+        let mut token = [0; TOKEN_LEN];
+        let (address, rest) = (address_part(&self.current, asker), target_part(&self.current, asker, target));
+        for (to, from) in token.iter_mut().zip(address.into_iter().chain(rest)) {
+            *to = from;
+        }
+        token
     }
 
-    pub(crate) fn accepts(&self, writer: &CompactAddr, target: &Target, offered: &[u8]) -> bool {
+    /// Whether the token was issued to this address, whatever the target.
+    pub(crate) fn accepts_from(&self, writer: &CompactAddr, offered: &[u8]) -> bool {
+        let Some((offered, _)) = parts(offered) else { return false };
         // Both are always computed and compared, so that time tells nothing.
-        let current = equal(&token(&self.current, writer, target), offered);
-        let previous = equal(&token(&self.previous, writer, target), offered);
-        current | previous
+        equal(&address_part(&self.current, writer), offered) | equal(&address_part(&self.previous, writer), offered)
     }
+
+    /// Whether the token was issued to this address for this target, if [`accepts_from`](Self::accepts_from) has said
+    /// that it was issued to this address.
+    pub(crate) fn accepts_for(&self, writer: &CompactAddr, target: &Target, offered: &[u8]) -> bool {
+        let Some((_, offered)) = parts(offered) else { return false };
+        equal(&target_part(&self.current, writer, target), offered)
+            | equal(&target_part(&self.previous, writer, target), offered)
+    }
+}
+
+fn parts(token: &[u8]) -> Option<(&[u8; ADDRESS_PART], &[u8; TARGET_PART])> {
+    let (address, target) = token.split_first_chunk()?;
+    Some((address, target.try_into().ok()?))
+}
+
+fn address_part(secret: &[u8; 16], addr: &CompactAddr) -> [u8; ADDRESS_PART] {
+    prefix(sha1(&[secret, addr.ip()]))
+}
+
+fn target_part(secret: &[u8; 16], addr: &CompactAddr, target: &Target) -> [u8; TARGET_PART] {
+    prefix(sha1(&[secret, addr.ip(), target.as_bytes()]))
 }
 
 /// At most 16 + 16 + 20 octets are hashed, one block of SHA-1. Lengths are fixed for each family and the digest is cut,
 /// so that a keyed prefix is enough of a key.
-fn token(secret: &[u8; 16], addr: &CompactAddr, target: &Target) -> [u8; TOKEN_LEN] {
-    let digest = sha1(&[secret, addr.ip(), target.as_bytes()]);
-    let mut token = [0; TOKEN_LEN];
-    for (to, from) in token.iter_mut().zip(digest) {
+fn prefix<const N: usize>(digest: [u8; 20]) -> [u8; N] {
+    let mut prefix = [0; N];
+    for (to, from) in prefix.iter_mut().zip(digest) {
         *to = from;
     }
-    token
+    prefix
 }
 
 /// Compares in a time that depends on nothing secret.
-fn equal(expected: &[u8; TOKEN_LEN], offered: &[u8]) -> bool {
+fn equal<const N: usize>(expected: &[u8; N], offered: &[u8; N]) -> bool {
     let difference = expected.iter().zip(offered).fold(0, |sum, (a, b)| sum | (a ^ b));
     // Keeps the compiler from leaving the fold early.
-    core::hint::black_box(difference) == 0 && offered.len() == TOKEN_LEN
+    core::hint::black_box(difference) == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::net::SocketAddr;
+
+    fn accepts(tokens: &Tokens, writer: &CompactAddr, target: &Target, offered: &[u8]) -> bool {
+        tokens.accepts_from(writer, offered) && tokens.accepts_for(writer, target, offered)
+    }
 
     fn addr(text: &str) -> CompactAddr {
         text.parse::<SocketAddr>().unwrap().into()
@@ -91,10 +129,10 @@ mod tests {
             [("1.2.3.4:5", "1.2.3.4:6", "1.2.3.5:5"), ("[2001:db8::1]:5", "[2001:db8::1]:6", "[2001:db8::2]:5")]
         {
             let token = tokens.issue(&addr(asker), &target);
-            assert!(tokens.accepts(&addr(asker), &target, &token));
-            assert!(tokens.accepts(&addr(same), &target, &token));
-            assert!(!tokens.accepts(&addr(other), &target, &token));
-            assert!(!tokens.accepts(&addr(asker), &Target::new([2; 20]), &token));
+            assert!(accepts(&tokens, &addr(asker), &target, &token));
+            assert!(accepts(&tokens, &addr(same), &target, &token));
+            assert!(!accepts(&tokens, &addr(other), &target, &token));
+            assert!(!accepts(&tokens, &addr(asker), &Target::new([2; 20]), &token));
         }
     }
 
@@ -104,13 +142,13 @@ mod tests {
         let (asker, target) = (addr("1.2.3.4:5"), Target::ZERO);
         let token = tokens.issue(&asker, &target);
         let longer = [token, token].concat();
-        for wrong in [&token[..7], &longer[..9], &longer[..], b"", &[0; 8]] {
-            assert!(!tokens.accepts(&asker, &target, wrong));
+        for wrong in [&token[..11], &longer[..13], &longer[..], b"", &[0; 12]] {
+            assert!(!accepts(&tokens, &asker, &target, wrong));
         }
         for at in 0..TOKEN_LEN {
             let mut wrong = token;
             wrong[at] ^= 1;
-            assert!(!tokens.accepts(&asker, &target, &wrong));
+            assert!(!accepts(&tokens, &asker, &target, &wrong));
         }
     }
 
@@ -122,11 +160,12 @@ mod tests {
         let token = tokens.issue(&asker, &target);
         tokens.rotate(Instant::from_secs(299), &mut rng);
         assert_eq!(tokens.issue(&asker, &target), token);
-        tokens.rotate(tokens.next_rotation(), &mut rng);
+        // However late the rotation comes.
+        tokens.rotate(Instant::from_secs(599), &mut rng);
         assert_ne!(tokens.issue(&asker, &target), token);
-        assert!(tokens.accepts(&asker, &target, &token));
-        tokens.rotate(tokens.next_rotation(), &mut rng);
-        assert!(!tokens.accepts(&asker, &target, &token));
+        assert!(accepts(&tokens, &asker, &target, &token));
+        tokens.rotate(Instant::from_secs(600), &mut rng);
+        assert!(!accepts(&tokens, &asker, &target, &token));
     }
 
     #[test]
@@ -135,6 +174,6 @@ mod tests {
         let mut tokens = Tokens::new(Instant::ZERO, &mut rng);
         let token = tokens.issue(&addr("1.2.3.4:5"), &Target::ZERO);
         tokens.rotate(Instant::from_secs(3_600), &mut rng);
-        assert!(!tokens.accepts(&addr("1.2.3.4:5"), &Target::ZERO, &token));
+        assert!(!accepts(&tokens, &addr("1.2.3.4:5"), &Target::ZERO, &token));
     }
 }

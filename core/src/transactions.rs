@@ -135,6 +135,7 @@ impl<'m> Transactions<'m> {
         Self { slots, used: 0, free: None, order: Order::EMPTY, index, round_trip: RoundTrip::default() }
     }
 
+    #[cfg(test)]
     pub(crate) const fn in_flight(&self) -> usize {
         self.order.len()
     }

@@ -192,7 +192,7 @@ pub struct Stored<'a> {
 
 /// Something that happened to a stored item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report<'a> {
+pub(crate) enum Report<'a> {
     /// It is new.
     Stored(Stored<'a>),
     /// It took the place of an item with a lower sequence number.

@@ -1,0 +1,177 @@
+//! What a node has to tell and to send.
+
+use core::net::SocketAddr;
+
+use crate::addr::{CompactAddr, Family};
+use crate::id::{NodeId, Target};
+use crate::item::Item;
+use crate::time::Duration;
+
+pub use crate::store::{DropReason, Stored};
+pub use crate::transactions::QueryHandle;
+
+/// A packet to send: its octets are in the buffer that the caller gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a packet that is not sent is lost"]
+pub struct Transmit<'b> {
+    /// Where to.
+    pub to: SocketAddr,
+    /// The datagram.
+    pub datagram: &'b [u8],
+}
+
+/// Something that has happened. Lends from the node; copy out what is to be kept.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// An item is stored here that was not before.
+    ItemStored(Stored<'a>),
+    /// A newer version of a mutable item is stored here.
+    ItemReplaced(Stored<'a>),
+    /// An item that is stored here was announced again: its life starts anew.
+    ItemRefreshed(Stored<'a>),
+    /// An item is no longer stored here.
+    ItemDropped {
+        /// Where it was stored.
+        target: Target,
+        /// Whether it was a mutable one.
+        mutable: bool,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A query of ours got an answer: one step of its walk.
+    Answered {
+        /// The query.
+        query: QueryHandle,
+        /// Who answered.
+        node: NodeId,
+        /// Where it is.
+        addr: SocketAddr,
+        /// How many answers led to it: 0 for those known at the start.
+        hop: u8,
+        /// The time between question and answer.
+        round_trip: Duration,
+    },
+    /// A query of ours has found a valid item: the only version of an immutable one, a newer version than reported
+    /// before of a mutable one. Whether a still newer one exists is known when the query has ended.
+    Found {
+        /// The query.
+        query: QueryHandle,
+        /// The item; a mutable one's signature is verified.
+        item: Item<'a>,
+    },
+    /// The key's holder has signed two values with one sequence number. Of the two, the greater in octet order is taken.
+    Equivocation {
+        /// The query.
+        query: QueryHandle,
+        /// The number.
+        seq: i64,
+    },
+    /// A query of ours has found peers.
+    Peers {
+        /// The query.
+        query: QueryHandle,
+        /// Those not reported before.
+        peers: Peers<'a>,
+    },
+    /// A query of ours has ended. Its handle names nothing any more.
+    Ended {
+        /// The query.
+        query: QueryHandle,
+        /// What became of it.
+        outcome: Outcome,
+    },
+}
+
+/// Addresses of peers, each once.
+#[derive(Debug, Clone)]
+pub struct Peers<'a> {
+    pub(crate) family: Family,
+    pub(crate) compact: &'a [u8],
+}
+
+impl Iterator for Peers<'_> {
+    type Item = SocketAddr;
+
+    fn next(&mut self) -> Option<SocketAddr> {
+        let (first, rest) = self.compact.split_at_checked(self.family.compact_len())?;
+        self.compact = rest;
+        CompactAddr::from_compact(first).map(SocketAddr::from)
+    }
+}
+
+/// Different error codes that an outcome counts apart; the BEPs have nine.
+pub const MAX_REJECTIONS: usize = 10;
+
+/// Storing nodes that refused with the same code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejection {
+    /// The code (BEP 5 and BEP 44: 201 to 207, 301, 302), or whatever the node sent.
+    pub code: i64,
+    /// How many nodes refused with it.
+    pub count: u16,
+}
+
+/// What became of a query: who was asked, who answered, who stored, and who did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Nodes asked on the walk, a repeated question included.
+    pub asked: u16,
+    /// Nodes that answered.
+    pub answered: u16,
+    /// Nodes that did not, or answered with an error.
+    pub failed: u16,
+    /// Answers with a value that was not the item: wrong hash, wrong signature, or none of the limits kept.
+    pub invalid: u16,
+    /// Nodes that returned the item, in its newest version.
+    pub copies: u16,
+    /// The highest sequence number of a valid version that was seen; for a put, of any version that was there before it
+    /// (then higher than the put's own means that somebody else has written a newer one).
+    pub newest: Option<i64>,
+    /// Nodes that accepted a put or an announcement. (That they have stored it, only reading it back proves.)
+    pub accepted: u16,
+    /// Nodes that refused, by code.
+    pub rejected: heapless::Vec<Rejection, MAX_REJECTIONS>,
+    /// Nodes that were sent a put or an announcement and did not answer.
+    pub silent: u16,
+    /// The greatest number of answers that led to a node that answered.
+    pub hops: u8,
+    /// From the command to the end.
+    pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// Nothing has happened.
+    pub(crate) const EMPTY: Self = Self {
+        asked: 0,
+        answered: 0,
+        failed: 0,
+        invalid: 0,
+        copies: 0,
+        newest: None,
+        accepted: 0,
+        rejected: heapless::Vec::new(),
+        silent: 0,
+        hops: 0,
+        elapsed: Duration::ZERO,
+    };
+
+    pub(crate) fn reject(&mut self, code: i64) {
+        if let Some(known) = self.rejected.iter_mut().find(|known| known.code == code) {
+            known.count += 1;
+        } else {
+            // Codes beyond the limit are counted with the last one: nobody sends ten different ones honestly.
+            if let Err(rejection) = self.rejected.push(Rejection { code, count: 1 })
+                && let Some(last) = self.rejected.last_mut()
+            {
+                last.count += rejection.count;
+            }
+        }
+    }
+
+    /// Nodes that refused, whatever the code.
+    #[must_use]
+    pub fn refused(&self) -> u16 {
+        self.rejected.iter().map(|rejection| rejection.count).sum()
+    }
+}
