@@ -5,7 +5,6 @@ use core::fmt::Write as _;
 
 use crate::crypto::{PublicKey, SecretKey, Signature, sha1};
 use crate::id::Target;
-use crate::wire::PutMutable;
 use crate::wire::bencode::is_canonical;
 
 /// Octets of the bencoded value at most (BEP 44; the text says both "less than" and "at most" 1,000: we take 1,000).
@@ -90,26 +89,28 @@ impl<'a> MutableItem<'a> {
         value: &'a [u8],
         signature: Signature,
     ) -> Result<Self, ItemError> {
-        let item = Self { key, salt, seq, value, signature }.checked()?;
+        let item = Self::of_canonical(key, salt, seq, value, signature)?;
         check_form(value)?;
         Ok(item)
     }
 
-    /// The item in a put, whose parser has found the value canonical already.
-    pub(crate) fn from_wire(value: &'a [u8], put: &PutMutable<'a>) -> Result<Self, ItemError> {
-        let (key, signature) = (PublicKey(*put.key), Signature(*put.signature));
-        Self { key, salt: put.salt, seq: put.seq, value, signature }.checked()
-    }
-
-    fn checked(self) -> Result<Self, ItemError> {
-        check_size(self.value)?;
-        if self.salt.len() > MAX_SALT {
-            return Err(ItemError::SaltTooBig(self.salt.len()));
+    /// The same for a value that is known to be canonical: from our parser, or our store.
+    pub(crate) const fn of_canonical(
+        key: PublicKey,
+        salt: &'a [u8],
+        seq: i64,
+        value: &'a [u8],
+        signature: Signature,
+    ) -> Result<Self, ItemError> {
+        if value.len() > MAX_VALUE {
+            Err(ItemError::ValueTooBig(value.len()))
+        } else if salt.len() > MAX_SALT {
+            Err(ItemError::SaltTooBig(salt.len()))
+        } else if seq < 0 {
+            Err(ItemError::NegativeSeq(seq))
+        } else {
+            Ok(Self { key, salt, seq, value, signature })
         }
-        if self.seq < 0 {
-            return Err(ItemError::NegativeSeq(self.seq));
-        }
-        Ok(self)
     }
 
     /// Makes and signs an item. `value` is bencoded already.
@@ -192,15 +193,14 @@ pub struct ImmutableItem<'a> {
 impl<'a> ImmutableItem<'a> {
     /// `value` is bencoded already.
     pub fn new(value: &'a [u8]) -> Result<Self, ItemError> {
-        check_size(value)?;
+        let item = Self::of_canonical(value)?;
         check_form(value)?;
-        Ok(Self { value })
+        Ok(item)
     }
 
-    /// The item in a put, whose parser has found the value canonical already.
-    pub(crate) fn from_wire(value: &'a [u8]) -> Result<Self, ItemError> {
-        check_size(value)?;
-        Ok(Self { value })
+    /// The same for a value that is known to be canonical: from our parser, or our store.
+    pub(crate) const fn of_canonical(value: &'a [u8]) -> Result<Self, ItemError> {
+        if value.len() > MAX_VALUE { Err(ItemError::ValueTooBig(value.len())) } else { Ok(Self { value }) }
     }
 
     /// The bencoded value.
@@ -264,10 +264,6 @@ pub fn immutable_target(value: &[u8]) -> Target {
 #[must_use]
 pub fn mutable_target(key: &PublicKey, salt: &[u8]) -> Target {
     Target::new(sha1(&[&key.0, salt]))
-}
-
-fn check_size(value: &[u8]) -> Result<(), ItemError> {
-    if value.len() > MAX_VALUE { Err(ItemError::ValueTooBig(value.len())) } else { Ok(()) }
 }
 
 /// What is signed or hashed must survive every reader and writer on its way octet for octet.

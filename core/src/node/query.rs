@@ -164,13 +164,13 @@ impl QuerySlot {
 
     /// The mutable item in this slot.
     fn mutable_item(&self) -> Option<MutableItem<'_>> {
-        MutableItem::new(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
+        MutableItem::of_canonical(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
     }
 
     fn item(&self) -> Option<Item<'_>> {
         match self.aim {
             Aim::GetMutable { .. } | Aim::PutMutable { .. } => self.mutable_item().map(Item::Mutable),
-            _ => ImmutableItem::new(&self.value).ok().map(Item::Immutable),
+            _ => ImmutableItem::of_canonical(&self.value).ok().map(Item::Immutable),
         }
     }
 

@@ -5,13 +5,16 @@
 //! sequence number (302), and only then its signature (206). So nobody without a valid token can make us verify one.
 
 use crate::addr::{CompactAddr, Family};
+use crate::crypto::{PublicKey, Signature};
 use crate::id::Target;
 use crate::item::{Change, ImmutableItem, Item, ItemError, MutableItem, judge};
 use crate::node::Node;
 use crate::store::Full;
 use crate::table::{K, Standing};
 use crate::time::{Duration, Instant};
-use crate::wire::{AnnouncedPort, Code, Method, NodeList, Nodes, Put, Query, Refusal, Reply, ValueList, Want};
+use crate::wire::{
+    AnnouncedPort, Code, Method, NodeList, Nodes, Put, PutMutable, Query, Refusal, Reply, ValueList, Want,
+};
 
 /// Octets that an answer is meant to stay within (BEP 32: 1,024 pass everywhere). A value is never cut for it: nodes
 /// are left out instead, the farthest first.
@@ -291,9 +294,13 @@ impl NodeLists {
 
 /// The item in a put, if its sizes are within the limits.
 fn item_of<'a>(put: &Put<'a>) -> Result<Item<'a>, ItemError> {
+    // The parser has found the value canonical.
     match &put.mutable {
-        None => ImmutableItem::from_wire(put.value).map(Item::Immutable),
-        Some(mutable) => MutableItem::from_wire(put.value, mutable).map(Item::Mutable),
+        None => ImmutableItem::of_canonical(put.value).map(Item::Immutable),
+        Some(PutMutable { key, salt, seq, signature, .. }) => {
+            MutableItem::of_canonical(PublicKey(**key), salt, *seq, put.value, Signature(**signature))
+                .map(Item::Mutable)
+        }
     }
 }
 

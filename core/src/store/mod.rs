@@ -297,7 +297,7 @@ impl<'m> Store<'m> {
         let blob = self.arena.blob(record.offset, record.len)?;
         let item = match record.kind {
             Kind::Nothing => return None,
-            Kind::Immutable => Item::Immutable(ImmutableItem::new(blob).ok()?),
+            Kind::Immutable => Item::Immutable(ImmutableItem::of_canonical(blob).ok()?),
             Kind::Mutable => Item::Mutable(read_mutable(blob)?),
         };
         Some(Stored { target: record.target, item, expires: record.expires })
@@ -314,7 +314,7 @@ impl<'m> Store<'m> {
     /// The immutable item under `target`.
     pub(crate) fn get_immutable(&self, target: &Target) -> Option<ImmutableItem<'_>> {
         let record = self.record(self.find(target, Kind::Immutable)?)?;
-        ImmutableItem::new(self.arena.blob(record.offset, record.len)?).ok()
+        ImmutableItem::of_canonical(self.arena.blob(record.offset, record.len)?).ok()
     }
 
     /// The mutable item under `target`.
@@ -615,7 +615,7 @@ fn read_mutable(blob: &[u8]) -> Option<MutableItem<'_>> {
     let (seq, rest) = rest.split_first_chunk()?;
     let (salt_len, rest) = rest.split_first()?;
     let (salt, value) = rest.split_at_checked(usize::from(*salt_len))?;
-    MutableItem::new(PublicKey(*key), salt, i64::from_le_bytes(*seq), value, Signature(*signature)).ok()
+    MutableItem::of_canonical(PublicKey(*key), salt, i64::from_le_bytes(*seq), value, Signature(*signature)).ok()
 }
 
 #[cfg(test)]

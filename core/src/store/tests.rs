@@ -32,12 +32,12 @@ fn target(number: u32) -> Target {
 }
 
 fn immutable(value: &[u8]) -> Item<'_> {
-    Item::Immutable(ImmutableItem::new(value).unwrap())
+    Item::Immutable(ImmutableItem::of_canonical(value).unwrap())
 }
 
 fn mutable<'a>(salt: &'a [u8], seq: i64, value: &'a [u8]) -> Item<'a> {
     let signature = Signature([value.len() as u8; 64]);
-    Item::Mutable(MutableItem::new(PublicKey([3; 32]), salt, seq, value, signature).unwrap())
+    Item::Mutable(MutableItem::of_canonical(PublicKey([3; 32]), salt, seq, value, signature).unwrap())
 }
 
 /// An address in network number `net`.
