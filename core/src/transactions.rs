@@ -293,7 +293,11 @@ impl RoundTrip {
     fn short(&self) -> Duration {
         match self.smoothed {
             None => FIRST_SHORT,
-            Some(smoothed) => (smoothed + self.deviation * 4).clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1),
+            Some(smoothed) => {
+                let measured = (smoothed + self.deviation * 4).clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1);
+                // Whole microseconds, as moments have them: a fraction would make a deadline come before its time is up.
+                Duration::from_micros(u64::try_from(measured.as_micros()).unwrap_or(u64::MAX))
+            }
         }
     }
 
@@ -404,6 +408,28 @@ mod tests {
         assert!(round_trip.short() > Duration::from_millis(400));
         (0..20).for_each(|_| round_trip.measured(Duration::from_secs(3)));
         assert_eq!(round_trip.short(), SHORT_BOUNDS.1);
+    }
+
+    quickcheck::quickcheck! {
+        fn a_deadline_comes_when_its_time_is_up(samples: Vec<u32>) -> bool {
+            with_transactions(4, |transactions, rng| {
+                let mut now = 0;
+                for sample in samples {
+                    let id = open_at(transactions, rng, now);
+                    now += u64::from(sample % 1_000_000);
+                    transactions.answer(Instant::from_micros(now), &addr(1), &id, None);
+                }
+                open_at(transactions, rng, now);
+                while let Some(next) = transactions.next_timeout() {
+                    assert!(transactions.elapse(next).is_some());
+                }
+            });
+            true
+        }
+    }
+
+    fn open_at(transactions: &mut Transactions<'_>, rng: &mut Rng, micros: u64) -> [u8; 4] {
+        transactions.open(Instant::from_micros(micros), rng, addr(1), None, Purpose::Probe).unwrap()
     }
 
     #[test]

@@ -360,7 +360,9 @@ impl QuerySlot {
                 Storing::Accepted => outcome.accepted += 1,
                 Storing::Refused(code) | Storing::Unable(code) => outcome.reject(code),
                 Storing::NeedsToken | Storing::AskedForToken => outcome.reject(Code::Protocol.number().into()),
-                Storing::Silent | Storing::Sent => outcome.silent += 1,
+                Storing::Silent | Storing::Sent | Storing::Again | Storing::Doubtful | Storing::Checking => {
+                    outcome.silent += 1;
+                }
                 Storing::Unsent | Storing::Skipped => {}
             }
         }
@@ -588,10 +590,20 @@ impl Node<'_> {
     ) -> Option<(CompactAddr, usize)> {
         let query = self.queries.get_mut(slot.index())?;
         let method = query.question();
-        let needs_token = |candidate: &&mut Candidate| candidate.storing == Storing::NeedsToken;
-        if let Some(candidate) = query.lookup.candidates_mut().iter_mut().find(needs_token) {
-            candidate.storing = Storing::AskedForToken;
-            let (addr, id) = (candidate.addr, candidate.id);
+        let asks = |candidate: &&mut Candidate| matches!(candidate.storing, Storing::NeedsToken | Storing::Doubtful);
+        let to_ask = match query.lookup.candidates_mut().iter_mut().find(asks) {
+            Some(candidate) => {
+                let doubtful = candidate.storing == Storing::Doubtful;
+                candidate.storing = if doubtful { Storing::Checking } else { Storing::AskedForToken };
+                Some((candidate.addr, candidate.id))
+            }
+            None => None,
+        };
+        let to_ask = match to_ask {
+            None if query.lookup.next_to_store_on().is_none() => Some(query.lookup.next_spare()?),
+            to_ask => to_ask,
+        };
+        if let Some((addr, id)) = to_ask {
             let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
             return Some((addr, len));
         }
@@ -600,6 +612,7 @@ impl Node<'_> {
         let candidate = loop {
             let candidate = query.lookup.next_to_store_on()?;
             if !(conflict && candidate.seq.is_none()) {
+                candidate.resent = candidate.storing == Storing::Again;
                 candidate.storing = Storing::Sent;
                 break candidate;
             }
@@ -672,7 +685,7 @@ impl Node<'_> {
             }
             Some(Ok(asked)) => {
                 self.stats.answered += 1;
-                self.table_of_mut(from.family()).answered(now, &reply.sender, from);
+                self.note_answer(now, &reply.sender, from);
                 match asked.purpose {
                     Purpose::Probe => {}
                     Purpose::Walk(handle) => self.on_walk_answer(now, handle, &asked, reply),
@@ -693,10 +706,15 @@ impl Node<'_> {
         candidate.seq = reply.seq;
         // A longer token than we keep is none.
         candidate.token = reply.token.and_then(|token| heapless::Vec::from_slice(token).ok()).unwrap_or_default();
-        if candidate.storing == Storing::AskedForToken {
-            let code = Code::Protocol.number().into();
-            candidate.storing = if candidate.token.is_empty() { Storing::Unable(code) } else { Storing::Unsent };
-        }
+        let refused = |code: Code| Storing::Refused(code.number().into());
+        candidate.storing = match candidate.storing {
+            Storing::AskedForToken if candidate.token.is_empty() => Storing::Unable(Code::Protocol.number().into()),
+            Storing::AskedForToken => Storing::Unsent,
+            // It was ours that it had stored: only the answer was lost (BEP44.md, 1.1.56).
+            Storing::Checking if copy => Storing::Accepted,
+            Storing::Checking => refused(Code::CasMismatch),
+            other => other,
+        };
         let (hop, family) = (candidate.hop.saturating_add(1), query.family);
         if query.phase == Phase::Walking && query.aim != Aim::Ping {
             let mut nearer = false;
@@ -715,7 +733,7 @@ impl Node<'_> {
     fn on_stored(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, result: Storing) {
         let Some(query) = self.query_mut(handle) else { return };
         if let Some(candidate) = query.lookup.candidate_mut(addr)
-            && matches!(candidate.storing, Storing::Sent | Storing::Silent)
+            && matches!(candidate.storing, Storing::Sent | Storing::Again | Storing::Silent)
         {
             candidate.storing = result;
             if result == Storing::NeedsToken {
@@ -733,17 +751,21 @@ impl Node<'_> {
         };
         self.stats.answered += 1;
         if let Some(id) = &asked.node {
-            self.table_of_mut(from.family()).answered(now, id, from);
+            self.note_answer(now, id, from);
         }
         match asked.purpose {
             Purpose::Probe => {}
             Purpose::Walk(handle) => self.on_no_answer(now, handle, &asked.addr),
             Purpose::Store(handle) => {
-                let renewed = |query: &mut QuerySlot| query.lookup.candidate_mut(from).is_some_and(|c| c.renewed);
-                let renewed = self.query_mut(handle).is_some_and(renewed);
+                let Some(query) = self.query_mut(handle) else { return };
+                let Some(Candidate { renewed, resent, copy, .. }) = query.lookup.candidate_mut(from) else { return };
                 let result = match error.known() {
                     // The token may have grown old on the way; asking for another is cheap, but not twice.
-                    Some(Code::Protocol) if !renewed => Storing::NeedsToken,
+                    Some(Code::Protocol) if !*renewed => Storing::NeedsToken,
+                    // It has just shown that it holds this very item; some refuse what is no news to them.
+                    Some(Code::SequenceTooLow) if *copy => Storing::Accepted,
+                    // What it compared with may be the item that reached it first.
+                    Some(Code::CasMismatch) if *resent => Storing::Doubtful,
                     Some(Code::Generic | Code::Server | Code::Protocol | Code::UnknownMethod) | None => {
                         Storing::Unable(error.code)
                     }
@@ -767,10 +789,12 @@ impl Node<'_> {
     fn on_no_answer(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr) {
         let Some(query) = self.query_mut(handle) else { return };
         query.lookup.on_failure(addr);
-        if let Some(candidate) = query.lookup.candidate_mut(addr)
-            && candidate.storing == Storing::AskedForToken
-        {
-            candidate.storing = Storing::Unable(Code::Protocol.number().into());
+        if let Some(candidate) = query.lookup.candidate_mut(addr) {
+            candidate.storing = match candidate.storing {
+                Storing::AskedForToken => Storing::Unable(Code::Protocol.number().into()),
+                Storing::Checking => Storing::Silent,
+                other => other,
+            };
         }
         self.advance_query(now, handle);
     }
@@ -788,8 +812,8 @@ impl Node<'_> {
                     }
                     self.advance_query(now, handle);
                 }
-                Elapsed::Aged(Asked { purpose: Purpose::Store(handle), addr, .. }, Age::Overdue) => {
-                    self.on_stored(now, handle, &addr, Storing::Silent);
+                Elapsed::Aged(Asked { purpose: Purpose::Store(handle), addr, .. }, age) => {
+                    self.on_store_late(now, handle, &addr, age);
                 }
                 Elapsed::Aged(..) => {}
                 Elapsed::TimedOut(asked) => {
@@ -799,6 +823,20 @@ impl Node<'_> {
                 }
             }
         }
+    }
+
+    /// A storing node takes its time: it is sent the item once more, and later given up.
+    fn on_store_late(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, age: Age) {
+        let Some(query) = self.query_mut(handle) else { return };
+        let Some(candidate) = query.lookup.candidate_mut(addr) else { return };
+        if candidate.storing == Storing::Sent {
+            match age {
+                Age::Late if !candidate.resent => candidate.storing = Storing::Again,
+                Age::Overdue => candidate.storing = Storing::Silent,
+                Age::Fresh | Age::Late => {}
+            }
+        }
+        self.advance_query(now, handle);
     }
 
     /// No packet reaches `addr`: what was asked there will not be answered.
@@ -820,9 +858,19 @@ impl Node<'_> {
         }
         if query.phase == Phase::Storing {
             let waiting = |candidate: &Candidate| {
-                matches!(candidate.storing, Storing::Sent | Storing::NeedsToken | Storing::AskedForToken)
+                matches!(
+                    candidate.storing,
+                    Storing::Sent
+                        | Storing::Again
+                        | Storing::NeedsToken
+                        | Storing::AskedForToken
+                        | Storing::Doubtful
+                        | Storing::Checking
+                )
             };
-            if !query.lookup.candidates().iter().any(waiting) && query.lookup.next_to_store_on().is_none() {
+            let lookup = &mut query.lookup;
+            let busy = lookup.candidates().iter().any(waiting) || lookup.next_to_store_on().is_some();
+            if !busy && !lookup.has_spare() {
                 query.phase = Phase::Ended;
             }
         }
