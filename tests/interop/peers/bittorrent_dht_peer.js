@@ -102,6 +102,7 @@ let started = 0
 function start (request) {
   const bind = loopback(request.bind ?? '127.0.0.1:0')
   const bootstrap = (request.bootstrap ?? []).map(addr => loopback(addr)).map(({ host, port }) => `${host}:${port}`)
+  if (request.read_only) throw new Failure('unsupported', 'the package has no read-only nodes')
   // Left out, the list means the public routers.
   const dht = new DHT({ bootstrap: bootstrap.length ? bootstrap : false, verify, timeout: request.request_timeout_ms })
   dht.on('warning', () => {})

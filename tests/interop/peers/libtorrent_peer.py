@@ -166,6 +166,7 @@ class Node:
         settings["dht_read_only"] = bool(request.get("read_only"))
         settings["alert_mask"] = lt.alert.category_t.dht_notification | lt.alert.category_t.error_notification
         settings["alert_mask"] |= lt.alert.category_t.status_notification | lt.alert.category_t.stats_notification
+        settings["alert_mask"] |= lt.alert.category_t.dht_operation_notification
         for name, value in (request.get("settings") or {}).items():
             if not name.startswith("dht_") or name == "dht_bootstrap_nodes":
                 raise Failure("bad_request", f"settings: {name} may not be set")
@@ -238,19 +239,20 @@ class Node:
         return taken
 
     def heard(self, alert):
+        # Nothing found is shown as an empty text, and with a signature that was never written: only the message tells it.
+        found = not alert.message().endswith("[ <uninitialized> ]")
         if isinstance(alert, lt.dht_immutable_item_alert):
             target = alert.target.to_bytes()
             for asked in self.take(lambda asked: asked.key == ("get", target), first=False):
-                reply(asked.id, asked.begun, value=shown(alert.item))
+                reply(asked.id, asked.begun, value=shown(alert.item) if found else None)
         elif isinstance(alert, lt.dht_mutable_item_alert):
             if not alert.authoritative:
                 return
             key = ("get_mutable", bytes(alert.key), bytes(alert.salt))
-            found = alert.item is not None
             for asked in self.take(lambda asked: asked.key == key, first=False):
-                fields = {"value": shown(alert.item), "seq": alert.seq if found else None}
+                fields = {"value": None, "seq": None}
                 if found:
-                    fields["sig"] = bytes(alert.signature).hex()
+                    fields = {"value": shown(alert.item), "seq": alert.seq, "sig": bytes(alert.signature).hex()}
                 reply(asked.id, asked.begun, **fields)
         elif isinstance(alert, lt.dht_put_alert):
             public_key = bytes(alert.public_key)
