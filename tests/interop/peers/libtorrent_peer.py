@@ -268,7 +268,7 @@ class Node:
                 if alert.num_success:
                     reply(asked.id, asked.begun, **fields)
                 else:
-                    reply(asked.id, asked.begun, error=Failure("not_stored", alert.message()))
+                    reply(asked.id, asked.begun, error=Failure("not_stored", "no node took it"))
         elif isinstance(alert, lt.dht_get_peers_reply_alert):
             target = alert.info_hash.to_bytes()
             with self.lock:
