@@ -74,7 +74,11 @@ fn main() {
                 std::thread::spawn(move || drop(sender.send(operate(&dht, &request))));
                 std::thread::spawn(move || {
                     let outcome = receiver.recv_timeout(limit);
-                    reply(&id, begun, outcome.unwrap_or_else(|_| Err(failure("timeout", "no answer within timeout_ms"))));
+                    reply(
+                        &id,
+                        begun,
+                        outcome.unwrap_or_else(|_| Err(failure("timeout", "no answer within timeout_ms"))),
+                    );
                 });
             }
         }
@@ -119,7 +123,11 @@ fn start(request: &Value) -> Result<(AsyncDht, Value), Failure> {
     let mut builder = Dht::builder();
     builder.bind_address(*bind.ip()).port(bind.port());
     // An empty list must be said: left out, it means the public routers.
-    if bootstrap.is_empty() { builder.no_bootstrap() } else { builder.bootstrap(&bootstrap) };
+    if bootstrap.is_empty() {
+        builder.no_bootstrap()
+    } else {
+        builder.bootstrap(&bootstrap)
+    };
     if !request["read_only"].as_bool().unwrap_or(false) {
         builder.server_mode();
     }
@@ -174,13 +182,11 @@ fn operate(dht: &AsyncDht, request: &Value) -> Outcome {
         }
         "get_mutable" => {
             let salt = salt(request)?;
-            let found = block_on(dht.get_mutable_detailed(
-                &bytes32(request, "public_key")?,
-                salt.as_deref(),
-                request["seq"].as_i64(),
-            )
-            .items
-            .collect::<Vec<_>>());
+            let found = block_on(
+                dht.get_mutable_detailed(&bytes32(request, "public_key")?, salt.as_deref(), request["seq"].as_i64())
+                    .items
+                    .collect::<Vec<_>>(),
+            );
             let copies = found.len();
             Ok(match found.into_iter().max_by_key(|item| item.seq()) {
                 Some(item) => json!({
@@ -204,7 +210,9 @@ fn operate(dht: &AsyncDht, request: &Value) -> Outcome {
             Ok(json!({"peers": peers}))
         }
         "nodes" => Ok(json!({"count": block_on(dht.to_bootstrap()).len()})),
-        "add_node" => Err(failure("unsupported", "the crate learns of nodes from its bootstrap list and from answers only")),
+        "add_node" => {
+            Err(failure("unsupported", "the crate learns of nodes from its bootstrap list and from answers only"))
+        }
         other => Err(failure("bad_request", format!("unknown op: {other}"))),
     }
 }
