@@ -386,14 +386,15 @@ impl Node<'_> {
         let now = self.advance(now);
         let slot = self.free_query().ok_or(QueryError::Busy)?;
         let family = if self.table.has_room_at_all() { Family::V4 } else { Family::V6 };
-        let closest = self.table_of(family).closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad);
-        let Some(query) = self.queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
+        let Self { table, table6, queries, bootstrap, .. } = self;
+        let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
         query.begin(now, target, aim, family);
-        for contact in closest.iter() {
+        let table = if family == Family::V4 { table } else { table6 };
+        for contact in table.closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad).iter() {
             query.lookup.offer(Some(contact.id()), contact.compact(), 0);
         }
         if query.lookup.candidates().len() < K {
-            for addr in self.bootstrap.iter().filter(|addr| addr.family() == family) {
+            for addr in bootstrap.iter().filter(|addr| addr.family() == family) {
                 query.lookup.offer(None, *addr, 0);
             }
         }
