@@ -121,7 +121,7 @@ impl Node<'_> {
         }
         if self.next_join().is_some_and(|join_at| now >= join_at) {
             self.upkeep.join_at = now + self.upkeep.join_pause;
-            self.upkeep.join_pause = (self.upkeep.join_pause * JOIN_PAUSE.2).min(JOIN_PAUSE.1);
+            self.upkeep.join_pause = self.upkeep.join_pause.saturating_mul(JOIN_PAUSE.2).min(JOIN_PAUSE.1);
             // One that the application has just started serves as well.
             if !self.is_joining() && self.start_internal(now, Target::from(self.id)).is_some() {
                 return self.next_question(now, buf);
