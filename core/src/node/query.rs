@@ -335,13 +335,14 @@ impl QuerySlot {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }
 
-    /// Counts what has become of the query.
-    fn conclude(&mut self, now: Instant) {
+    /// Counts what has become of the query: anew each time, since an answer may still come before the end is told.
+    fn conclude(&mut self) {
         let (lookup, outcome) = (&self.lookup, &mut self.outcome);
+        (outcome.copies, outcome.accepted, outcome.silent) = (0, 0, 0);
+        outcome.rejected.clear();
         outcome.asked = lookup.asked;
         outcome.answered = lookup.answered;
         outcome.failed = lookup.failed;
-        outcome.elapsed = now.since(self.started);
         let newest = match self.aim {
             Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
             Aim::GetMutable { .. } | Aim::PutMutable { .. } => Some(self.seq),
@@ -815,6 +816,7 @@ impl Node<'_> {
     fn advance_query(&mut self, now: Instant, handle: QueryHandle) {
         let Some(slot) = self.slot_of(handle) else { return };
         let Some(query) = self.queries.get_mut(slot.index()) else { return };
+        let was_over = query.phase == Phase::Ended;
         if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
             query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
         }
@@ -827,7 +829,10 @@ impl Node<'_> {
             }
         }
         if query.phase == Phase::Ended {
-            query.conclude(now);
+            if !was_over {
+                query.outcome.elapsed = now.since(query.started);
+            }
+            query.conclude();
             if query.internal {
                 self.release(handle);
                 return;
