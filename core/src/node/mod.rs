@@ -380,9 +380,10 @@ impl<'m> Node<'m> {
         if let Some(item) = item.as_mutable() {
             item.verify()?;
         }
-        let before = self.store.len();
-        let restored = self.store.restore(now, &item.target(), item, remaining);
-        Ok(!matches!(restored, Err(Full)) && self.store.len() > before)
+        match self.store.restore(now, &item.target(), item, remaining) {
+            Ok(restored) => Ok(restored),
+            Err(Full) => Ok(false),
+        }
     }
 
     fn table_of(&self, family: Family) -> &Table<'m> {

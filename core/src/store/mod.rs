@@ -273,6 +273,7 @@ impl<'m> Store<'m> {
     }
 
     /// How many items are stored.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.live.len()
     }
@@ -367,7 +368,8 @@ impl<'m> Store<'m> {
 
     /// Takes back an item that the host was told of in an earlier life, and that has `remaining` to live (at most the
     /// lifetime). Its signature must have been verified. If it is stored already, the higher sequence number stays, and
-    /// what is stored if they are equal. Nobody knows any more who stored it, so each counts as a source of its own.
+    /// what is stored if they are equal. Nobody knows any more who stored it, so each counts as a source of its own. Says
+    /// whether it is taken back.
     ///
     /// Constant time if no item is restored before one that expires earlier; otherwise a walk past those that expire
     /// later.
@@ -377,16 +379,16 @@ impl<'m> Store<'m> {
         target: &Target,
         item: &Item<'_>,
         remaining: Duration,
-    ) -> Result<usize, Full> {
+    ) -> Result<bool, Full> {
         let is_newer = match item {
             Item::Immutable(_) => self.find(target, Kind::Immutable).is_none(),
             Item::Mutable(item) => self.get_mutable(target).is_none_or(|stored| stored.seq() < item.seq()),
         };
         if remaining.is_zero() || !is_newer {
-            return Ok(0);
+            return Ok(false);
         }
         let source = self.sources.group_of(&self.records, target.as_bytes());
-        self.put(target, item, source, now + remaining.min(self.lifetime), true)
+        self.put(target, item, source, now + remaining.min(self.lifetime), true).map(|_evicted| true)
     }
 
     /// Begins the life of an item anew; says whether it is there.
