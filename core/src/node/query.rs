@@ -312,10 +312,18 @@ impl QuerySlot {
     }
 
     /// Which sequence number a storing node is told to compare with. One that holds an older version than expected is
-    /// told that older one: it missed an update, but that is no conflict. One that holds nothing is told none (BEP 44,
-    /// "CAS").
-    fn cas_for(cas: Option<i64>, held: Option<i64>) -> Option<i64> {
-        Some(cas?.min(held?))
+    /// told that older one: it missed an update, but that is no conflict. Nor is it one to hold the very version that is
+    /// being put, as after an earlier attempt. One that holds nothing is told none (BEP 44, "CAS").
+    fn cas_for(cas: Option<i64>, candidate: &Candidate) -> Option<i64> {
+        let (cas, held) = (cas?, candidate.seq?);
+        Some(if candidate.copy { held } else { cas.min(held) })
+    }
+
+    /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
+    fn conflicts(&self) -> bool {
+        let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
+        let is_ours = self.outcome.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.copy);
+        self.outcome.newest > Some(expected) && !is_ours
     }
 
     /// Whether the walk need not go on: everything that was wanted is there.
@@ -597,7 +605,7 @@ impl Node<'_> {
             return Some((addr, len));
         }
         let aim = query.aim;
-        let conflict = matches!(aim, Aim::PutMutable { cas: Some(expected) } if query.outcome.newest > Some(expected));
+        let conflict = query.conflicts();
         let candidate = loop {
             let candidate = query.lookup.next_to_store_on()?;
             if !(conflict && candidate.seq.is_none()) {
@@ -607,23 +615,22 @@ impl Node<'_> {
             // Elsewhere the condition has failed already: storing here would only divide the nodes.
             candidate.storing = Storing::Skipped;
         };
-        let (addr, id, held, token) = (candidate.addr, candidate.id, candidate.seq, candidate.token.clone());
+        let cas = match aim {
+            Aim::PutMutable { cas } => QuerySlot::cas_for(cas, candidate),
+            _ => None,
+        };
+        let (addr, id, token) = (candidate.addr, candidate.id, candidate.token.clone());
         let target = *query.lookup.target();
         let transaction = self.transactions.open(now, &mut self.rng, addr, id, Purpose::Store(handle))?;
         let query = self.queries.get(slot.index())?;
-        let mutable = |cas| PutMutable {
-            key: &query.key.0,
-            salt: &query.salt,
-            seq: query.seq,
-            signature: &query.signature.0,
-            cas: QuerySlot::cas_for(cas, held),
-        };
+        let mutable =
+            PutMutable { key: &query.key.0, salt: &query.salt, seq: query.seq, signature: &query.signature.0, cas };
         let put = |mutable| {
             let target = self.config.superfluous_target.then_some(target);
             Method::Put(Put { token: &token, value: &query.value, mutable, target })
         };
         let method = match aim {
-            Aim::PutMutable { cas } => put(Some(mutable(cas))),
+            Aim::PutMutable { .. } => put(Some(mutable)),
             Aim::Announce { port } => Method::AnnouncePeer {
                 info_hash: target,
                 port: match port.and_then(NonZeroU16::new) {
