@@ -236,7 +236,7 @@ impl QuerySlot {
                 true
             }
             _ => {
-                self.outcome.invalid += 1;
+                self.outcome.invalid = self.outcome.invalid.saturating_add(1);
                 false
             }
         }
@@ -256,7 +256,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -268,7 +268,7 @@ impl QuerySlot {
             return true;
         }
         if found.verify().is_err() {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         }
         // Two values with one number: everybody must choose the same, whoever answered first.
@@ -292,7 +292,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -306,7 +306,7 @@ impl QuerySlot {
         if found.verify().is_ok() {
             self.outcome.newest = Some(seq);
         } else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
         }
         false
     }
@@ -695,7 +695,12 @@ impl Node<'_> {
         let Some(query) = self.query_mut(handle) else { return };
         let round_trip = now.since(asked.sent);
         let from = &asked.addr;
+        let invalid = query.outcome.invalid;
         let copy = query.take_in(from, reply);
+        if query.outcome.invalid != invalid {
+            // Who sends a forged value is not asked for nodes either, nor given anything to store.
+            return self.on_no_answer(now, handle, from);
+        }
         let Some(candidate) = query.lookup.on_answer(from, reply.sender, round_trip) else { return };
         candidate.copy = copy;
         candidate.seq = reply.seq;
