@@ -90,8 +90,12 @@ impl Candidate {
     }
 
     /// Whether the walk still counts on it.
-    const fn is_alive(&self) -> bool {
-        !matches!(self.state, State::Overdue | State::Failed)
+    fn is_alive(&self, needs_tokens: bool) -> bool {
+        match self.state {
+            State::Overdue | State::Failed => false,
+            State::Answered => !needs_tokens || !self.token.is_empty(),
+            State::Fresh | State::Asked | State::Late => true,
+        }
     }
 }
 
@@ -102,6 +106,8 @@ pub(crate) struct Lookup {
     candidates: heapless::Vec<Candidate, SHORTLIST, u8>,
     /// The last answer named nobody nearer than was known.
     near: bool,
+    /// The walk is after nodes to store on: one that gave no token does not count.
+    pub(crate) needs_tokens: bool,
     pub(crate) asked: u16,
     pub(crate) answered: u16,
     pub(crate) failed: u16,
@@ -109,7 +115,15 @@ pub(crate) struct Lookup {
 
 impl Lookup {
     pub(crate) const fn new(target: Target) -> Self {
-        Self { target, candidates: heapless::Vec::new(), near: false, asked: 0, answered: 0, failed: 0 }
+        Self {
+            target,
+            candidates: heapless::Vec::new(),
+            near: false,
+            needs_tokens: false,
+            asked: 0,
+            answered: 0,
+            failed: 0,
+        }
     }
 
     /// Begins another walk in the same memory.
@@ -117,6 +131,7 @@ impl Lookup {
         self.target = target;
         self.candidates.clear();
         self.near = false;
+        self.needs_tokens = false;
         self.asked = 0;
         self.answered = 0;
         self.failed = 0;
@@ -220,9 +235,9 @@ impl Lookup {
                     self.asked = self.asked.saturating_add(1);
                     return Some((candidate.addr, candidate.id));
                 }
-                State::Asked | State::Answered => counted += 1,
                 // May yet answer, but somebody else is asked meanwhile.
-                State::Late | State::Overdue | State::Failed => {}
+                State::Late => {}
+                _ => counted += usize::from(candidate.is_alive(self.needs_tokens)),
             }
             if counted == K {
                 break;
@@ -292,7 +307,7 @@ impl Lookup {
         if self.answered == 0 {
             return self.candidates.iter().all(|candidate| candidate.state == State::Failed);
         }
-        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive());
+        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive(self.needs_tokens));
         alive.take(K).all(|candidate| candidate.state == State::Answered)
     }
 

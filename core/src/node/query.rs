@@ -156,6 +156,7 @@ impl QuerySlot {
         self.family = family;
         self.started = now;
         self.lookup.restart(target);
+        self.lookup.needs_tokens = aim.stores();
         self.value.clear();
         self.salt.clear();
         self.holds_item = false;
