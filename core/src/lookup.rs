@@ -16,6 +16,10 @@ pub(crate) const MAX_TOKEN: usize = 32;
 /// Questions in flight while answers lead nearer, and once one did not: near the target every candidate is needed.
 const WIDTH: (usize, usize) = (4, 8);
 
+/// Questions in one walk at most: ten times what a walk through the largest network takes. Otherwise a liar that always
+/// names somebody nearer would keep it going for ever.
+const MAX_ASKED: u16 = 500;
+
 /// How often a candidate is asked while nobody at all has answered (a datagram may be lost, and there is nobody else).
 const TRIES: u8 = 2;
 
@@ -156,6 +160,9 @@ impl Lookup {
     /// Makes the walk know of a node. One that is known already (by address or id), or is farther than all of a full
     /// shortlist, changes nothing. True if it is now the nearest of all.
     pub(crate) fn offer(&mut self, id: Option<NodeId>, addr: CompactAddr, hop: u8) -> bool {
+        if self.asked >= MAX_ASKED {
+            return false;
+        }
         if let Some(id) = id
             && self.candidates.iter().any(|candidate| candidate.id == Some(id))
         {
