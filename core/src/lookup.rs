@@ -16,6 +16,10 @@ pub(crate) const MAX_TOKEN: usize = 32;
 /// Questions in flight while answers lead nearer, and once one did not: near the target every candidate is needed.
 const WIDTH: (usize, usize) = (4, 8);
 
+/// Questions in one walk at most: ten times what a walk through the largest network takes. Otherwise a liar that always
+/// names somebody nearer would keep it going for ever.
+const MAX_ASKED: u16 = 500;
+
 /// How often a candidate is asked: again when the first question has grown late, because either may have been lost.
 const TRIES: u8 = 2;
 
@@ -98,8 +102,12 @@ impl Candidate {
     }
 
     /// Whether the walk still counts on it.
-    const fn is_alive(&self) -> bool {
-        !matches!(self.state, State::Overdue | State::Failed)
+    fn is_alive(&self, needs_tokens: bool) -> bool {
+        match self.state {
+            State::Overdue | State::Failed => false,
+            State::Answered => !needs_tokens || !self.token.is_empty(),
+            State::Fresh | State::Asked | State::Late => true,
+        }
     }
 }
 
@@ -110,6 +118,8 @@ pub(crate) struct Lookup {
     candidates: heapless::Vec<Candidate, SHORTLIST, u8>,
     /// The last answer named nobody nearer than was known.
     near: bool,
+    /// The walk is after nodes to store on: one that gave no token does not count.
+    pub(crate) needs_tokens: bool,
     pub(crate) asked: u16,
     pub(crate) answered: u16,
     pub(crate) failed: u16,
@@ -117,7 +127,15 @@ pub(crate) struct Lookup {
 
 impl Lookup {
     pub(crate) const fn new(target: Target) -> Self {
-        Self { target, candidates: heapless::Vec::new(), near: false, asked: 0, answered: 0, failed: 0 }
+        Self {
+            target,
+            candidates: heapless::Vec::new(),
+            near: false,
+            needs_tokens: false,
+            asked: 0,
+            answered: 0,
+            failed: 0,
+        }
     }
 
     /// Begins another walk in the same memory.
@@ -125,6 +143,7 @@ impl Lookup {
         self.target = target;
         self.candidates.clear();
         self.near = false;
+        self.needs_tokens = false;
         self.asked = 0;
         self.answered = 0;
         self.failed = 0;
@@ -149,6 +168,9 @@ impl Lookup {
     /// Makes the walk know of a node. One that is known already (by address or id), or is farther than all of a full
     /// shortlist, changes nothing. True if it is now the nearest of all.
     pub(crate) fn offer(&mut self, id: Option<NodeId>, addr: CompactAddr, hop: u8) -> bool {
+        if self.asked >= MAX_ASKED {
+            return false;
+        }
         if let Some(id) = id
             && self.candidates.iter().any(|candidate| candidate.id == Some(id))
         {
@@ -229,14 +251,14 @@ impl Lookup {
                     self.asked = self.asked.saturating_add(1);
                     return Some((candidate.addr, candidate.id));
                 }
-                State::Asked | State::Answered => counted += 1,
                 State::Late if candidate.tries < TRIES => {
                     candidate.tries += 1;
                     self.asked = self.asked.saturating_add(1);
                     return Some((candidate.addr, candidate.id));
                 }
                 // May yet answer, but somebody else is asked meanwhile.
-                State::Late | State::Overdue | State::Failed => {}
+                State::Late => {}
+                _ => counted += usize::from(candidate.is_alive(self.needs_tokens)),
             }
             if counted == K {
                 break;
@@ -305,7 +327,7 @@ impl Lookup {
         if self.answered == 0 {
             return self.candidates.iter().all(|candidate| candidate.state == State::Failed);
         }
-        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive());
+        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive(self.needs_tokens));
         alive.take(K).all(|candidate| candidate.state == State::Answered)
     }
 

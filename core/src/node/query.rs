@@ -156,6 +156,7 @@ impl QuerySlot {
         self.family = family;
         self.started = now;
         self.lookup.restart(target);
+        self.lookup.needs_tokens = aim.stores();
         self.value.clear();
         self.salt.clear();
         self.holds_item = false;
@@ -236,7 +237,7 @@ impl QuerySlot {
                 true
             }
             _ => {
-                self.outcome.invalid += 1;
+                self.outcome.invalid = self.outcome.invalid.saturating_add(1);
                 false
             }
         }
@@ -256,7 +257,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -268,7 +269,7 @@ impl QuerySlot {
             return true;
         }
         if found.verify().is_err() {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         }
         // Two values with one number: everybody must choose the same, whoever answered first.
@@ -292,7 +293,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -306,16 +307,24 @@ impl QuerySlot {
         if found.verify().is_ok() {
             self.outcome.newest = Some(seq);
         } else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
         }
         false
     }
 
     /// Which sequence number a storing node is told to compare with. One that holds an older version than expected is
-    /// told that older one: it missed an update, but that is no conflict. One that holds nothing is told none (BEP 44,
-    /// "CAS").
-    fn cas_for(cas: Option<i64>, held: Option<i64>) -> Option<i64> {
-        Some(cas?.min(held?))
+    /// told that older one: it missed an update, but that is no conflict. Nor is it one to hold the very version that is
+    /// being put, as after an earlier attempt. One that holds nothing is told none (BEP 44, "CAS").
+    fn cas_for(cas: Option<i64>, candidate: &Candidate) -> Option<i64> {
+        let (cas, held) = (cas?, candidate.seq?);
+        Some(if candidate.copy { held } else { cas.min(held) })
+    }
+
+    /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
+    fn conflicts(&self) -> bool {
+        let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
+        let is_ours = self.outcome.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.copy);
+        self.outcome.newest > Some(expected) && !is_ours
     }
 
     /// Whether the walk need not go on: everything that was wanted is there.
@@ -335,13 +344,14 @@ impl QuerySlot {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }
 
-    /// Counts what has become of the query.
-    fn conclude(&mut self, now: Instant) {
+    /// Counts what has become of the query: anew each time, since an answer may still come before the end is told.
+    fn conclude(&mut self) {
         let (lookup, outcome) = (&self.lookup, &mut self.outcome);
+        (outcome.copies, outcome.accepted, outcome.silent) = (0, 0, 0);
+        outcome.rejected.clear();
         outcome.asked = lookup.asked;
         outcome.answered = lookup.answered;
         outcome.failed = lookup.failed;
-        outcome.elapsed = now.since(self.started);
         let newest = match self.aim {
             Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
             Aim::GetMutable { .. } | Aim::PutMutable { .. } => Some(self.seq),
@@ -609,7 +619,7 @@ impl Node<'_> {
             return Some((addr, len));
         }
         let aim = query.aim;
-        let conflict = matches!(aim, Aim::PutMutable { cas: Some(expected) } if query.outcome.newest > Some(expected));
+        let conflict = query.conflicts();
         let candidate = loop {
             let candidate = query.lookup.next_to_store_on()?;
             if !(conflict && candidate.seq.is_none()) {
@@ -620,23 +630,22 @@ impl Node<'_> {
             // Elsewhere the condition has failed already: storing here would only divide the nodes.
             candidate.storing = Storing::Skipped;
         };
-        let (addr, id, held, token) = (candidate.addr, candidate.id, candidate.seq, candidate.token.clone());
+        let cas = match aim {
+            Aim::PutMutable { cas } => QuerySlot::cas_for(cas, candidate),
+            _ => None,
+        };
+        let (addr, id, token) = (candidate.addr, candidate.id, candidate.token.clone());
         let target = *query.lookup.target();
         let transaction = self.transactions.open(now, &mut self.rng, addr, id, Purpose::Store(handle))?;
         let query = self.queries.get(slot.index())?;
-        let mutable = |cas| PutMutable {
-            key: &query.key.0,
-            salt: &query.salt,
-            seq: query.seq,
-            signature: &query.signature.0,
-            cas: QuerySlot::cas_for(cas, held),
-        };
+        let mutable =
+            PutMutable { key: &query.key.0, salt: &query.salt, seq: query.seq, signature: &query.signature.0, cas };
         let put = |mutable| {
             let target = self.config.superfluous_target.then_some(target);
             Method::Put(Put { token: &token, value: &query.value, mutable, target })
         };
         let method = match aim {
-            Aim::PutMutable { cas } => put(Some(mutable(cas))),
+            Aim::PutMutable { .. } => put(Some(mutable)),
             Aim::Announce { port } => Method::AnnouncePeer {
                 info_hash: target,
                 port: match port.and_then(NonZeroU16::new) {
@@ -701,7 +710,12 @@ impl Node<'_> {
         let Some(query) = self.query_mut(handle) else { return };
         let round_trip = now.since(asked.sent);
         let from = &asked.addr;
+        let invalid = query.outcome.invalid;
         let copy = query.take_in(from, reply);
+        if query.outcome.invalid != invalid {
+            // Who sends a forged value is not asked for nodes either, nor given anything to store.
+            return self.on_no_answer(now, handle, from);
+        }
         let Some(candidate) = query.lookup.on_answer(from, reply.sender, round_trip) else { return };
         candidate.copy = copy;
         candidate.seq = reply.seq;
@@ -854,6 +868,7 @@ impl Node<'_> {
     fn advance_query(&mut self, now: Instant, handle: QueryHandle) {
         let Some(slot) = self.slot_of(handle) else { return };
         let Some(query) = self.queries.get_mut(slot.index()) else { return };
+        let was_over = query.phase == Phase::Ended;
         if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
             query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
         }
@@ -876,7 +891,10 @@ impl Node<'_> {
             }
         }
         if query.phase == Phase::Ended {
-            query.conclude(now);
+            if !was_over {
+                query.outcome.elapsed = now.since(query.started);
+            }
+            query.conclude();
             if query.internal {
                 self.release(handle);
                 return;
