@@ -681,7 +681,7 @@ impl Node<'_> {
             }
             Some(Ok(asked)) => {
                 self.stats.answered += 1;
-                self.table_of_mut(from.family()).answered(now, &reply.sender, from);
+                self.note_answer(now, &reply.sender, from);
                 match asked.purpose {
                     Purpose::Probe => {}
                     Purpose::Walk(handle) => self.on_walk_answer(now, handle, &asked, reply),
@@ -747,7 +747,7 @@ impl Node<'_> {
         };
         self.stats.answered += 1;
         if let Some(id) = &asked.node {
-            self.table_of_mut(from.family()).answered(now, id, from);
+            self.note_answer(now, id, from);
         }
         match asked.purpose {
             Purpose::Probe => {}

@@ -4,6 +4,7 @@
 use crate::addr::CompactAddr;
 use crate::id::{NodeId, Target};
 use crate::node::Node;
+use crate::table::QUIET;
 use crate::time::{Duration, Instant};
 use crate::transactions::{Asked, Purpose};
 use crate::wire::Method;
@@ -54,6 +55,13 @@ impl Node<'_> {
             // See PROSPECTS.
             let _ = self.upkeep.prospects.push((*id, *addr));
         }
+    }
+
+    /// A node has answered a question of ours: if there is room, it is a contact from now on, to be looked after when it
+    /// has been quiet for a while.
+    pub(super) fn note_answer(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
+        self.table_of_mut(addr.family()).answered(now, id, addr);
+        self.upkeep.due = self.upkeep.due.min(now + QUIET);
     }
 
     /// A question was not answered: a contact who was asked is looked at again soon.
