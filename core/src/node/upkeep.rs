@@ -61,6 +61,7 @@ impl Node<'_> {
     /// has been quiet for a while.
     pub(super) fn note_answer(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
         self.table_of_mut(addr.family()).answered(now, id, addr);
+        self.upkeep.join_pause = REJOIN.0;
         self.upkeep.due = self.upkeep.due.min(now + QUIET);
     }
 
@@ -117,7 +118,6 @@ impl Node<'_> {
             self.start_internal(now, target)?;
             return self.next_question(now, buf);
         }
-        self.upkeep.join_pause = REJOIN.0;
         self.upkeep.due = self.table.next_due().min(self.table6.next_due());
         None
     }
