@@ -81,6 +81,10 @@ impl Node<'_> {
 
     /// When upkeep has something to do.
     pub(super) fn upkeep_deadline(&self) -> Option<Instant> {
+        // Nothing can be asked before a question in flight has ended, and that is a deadline of its own.
+        if self.transactions.is_full() {
+            return None;
+        }
         if self.wants_to_join() && !self.is_joining() {
             return Some(self.upkeep.join_at);
         }
