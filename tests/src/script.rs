@@ -115,7 +115,7 @@ pub enum Answer {
 }
 
 /// What a scripted node does instead of what it would do otherwise: given the whole query, it may answer.
-type Act = Box<dyn FnMut(&Value) -> Option<Answer>>;
+pub type Act = Box<dyn FnMut(&Value) -> Option<Answer>>;
 
 /// A scripted node of the network.
 pub struct Remote {
@@ -133,7 +133,8 @@ pub struct Remote {
     pub delay: Duration,
     /// The queries that it was sent.
     pub asked: Vec<Value>,
-    act: Option<Act>,
+    /// What it does instead, where this has an answer.
+    pub act: Option<Act>,
 }
 
 impl fmt::Debug for Remote {
@@ -375,6 +376,16 @@ impl<'m> Script<'m> {
     /// # Panics
     /// If that does not come to an end, or a packet is not canonical or too long.
     pub fn turn(&mut self) -> Vec<(SocketAddr, Value)> {
+        let sent = self.send();
+        self.tell();
+        sent
+    }
+
+    /// Sends all that the node has to send, as a host does that is slow to look at events. Returns what was sent.
+    ///
+    /// # Panics
+    /// As [`turn`](Self::turn).
+    pub fn send(&mut self) -> Vec<(SocketAddr, Value)> {
         let mut sent = Vec::new();
         let mut buf = [0; MAX_DATAGRAM];
         while let Some(packet) = self.node.poll_transmit(self.now, &mut buf) {
@@ -391,7 +402,6 @@ impl<'m> Script<'m> {
             }
         }
         self.sent.extend(sent.iter().cloned());
-        self.tell();
         sent
     }
 
@@ -424,6 +434,14 @@ impl<'m> Script<'m> {
             self.node.handle_timeout(self.now);
         }
         true
+    }
+
+    /// Hands over all answers that have arrived by now.
+    pub fn deliver(&mut self) {
+        while let Some(first) = self.underway.first_entry().filter(|first| first.key().0 <= self.now) {
+            let (from, answer) = first.remove();
+            self.hand(from, &answer.encode());
+        }
     }
 
     /// Lets things happen for so long.
