@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::error::{BuildError, Error};
 use crate::item::{Immutable, Mutable};
 use crate::socket::{SendFailure, send_failure};
-use crate::turn::{Answered, Command, Known, NodeEvent, Step, Turn};
+use crate::turn::{Answered, Command, Known, NodeEvent, Progress, Step, Turn, Want};
 
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);
@@ -197,6 +197,12 @@ impl Dht {
         Lookup(self.client.lookup(target))
     }
 
+    /// Starts any query and gives all that happens to it, as it happens.
+    #[must_use = "dropping it cancels the query"]
+    pub fn start(&self, want: Want) -> Steps {
+        Steps(self.client.start(want, true))
+    }
+
     /// The routing table, the farthest first.
     ///
     /// # Errors
@@ -276,6 +282,26 @@ impl Lookup {
 
 impl Iterator for Lookup {
     type Item = Result<Answered, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        block_on(self.0.next()).transpose()
+    }
+}
+
+/// All that happens to a query, each thing as it comes. Dropping it cancels the query.
+#[derive(Debug)]
+pub struct Steps(client::Query);
+
+impl Steps {
+    /// Who was asked, who answered, who stored, once there is nothing more to come.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.0.ended()
+    }
+}
+
+impl Iterator for Steps {
+    type Item = Result<Progress, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         block_on(self.0.next()).transpose()
