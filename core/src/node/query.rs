@@ -410,9 +410,7 @@ impl Node<'_> {
         }
         if query.lookup.candidates().is_empty() {
             // Whoever has been silent is still a better guess than nobody: perhaps it was our own line.
-            let silent = self.table_of(family).closest::<SHORTLIST>(&target, |_| true);
-            let Some(query) = self.queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
-            for contact in silent.iter() {
+            for contact in table.closest::<SHORTLIST>(&target, |_| true).iter() {
                 query.lookup.offer(Some(contact.id()), contact.compact(), 0);
             }
             if query.lookup.candidates().is_empty() {
