@@ -16,7 +16,11 @@ pub(crate) const MAX_TOKEN: usize = 32;
 /// Questions in flight while answers lead nearer, and once one did not: near the target every candidate is needed.
 const WIDTH: (usize, usize) = (4, 8);
 
-/// How often a candidate is asked while nobody at all has answered (a datagram may be lost, and there is nobody else).
+/// Questions in one walk at most: ten times what a walk through the largest network takes. Otherwise a liar that always
+/// names somebody nearer would keep it going for ever.
+const MAX_ASKED: u16 = 500;
+
+/// How often a candidate is asked: again when the first question has grown late, because either may have been lost.
 const TRIES: u8 = 2;
 
 /// What has become of a candidate.
@@ -43,6 +47,12 @@ pub(crate) enum Storing {
     Unsent,
     /// Sent, not answered yet.
     Sent,
+    /// Sent, and late: to be sent once more, because it or its answer may have been lost.
+    Again,
+    /// Sent twice, and refused because of what is stored there, which may be what was sent first: to be asked.
+    Doubtful,
+    /// It is being asked what it stores.
+    Checking,
     /// It refused the token: it is asked for another, once.
     NeedsToken,
     /// It is being asked for another token.
@@ -73,6 +83,8 @@ pub(crate) struct Candidate {
     pub(crate) untold: bool,
     /// Whether it has been given a second token.
     pub(crate) renewed: bool,
+    /// Whether the item has been sent to it twice.
+    pub(crate) resent: bool,
     /// Whether it returned the newest value.
     pub(crate) copy: bool,
     pub(crate) storing: Storing,
@@ -90,8 +102,12 @@ impl Candidate {
     }
 
     /// Whether the walk still counts on it.
-    const fn is_alive(&self) -> bool {
-        !matches!(self.state, State::Overdue | State::Failed)
+    fn is_alive(&self, needs_tokens: bool) -> bool {
+        match self.state {
+            State::Overdue | State::Failed => false,
+            State::Answered => !needs_tokens || !self.token.is_empty(),
+            State::Fresh | State::Asked | State::Late => true,
+        }
     }
 }
 
@@ -102,6 +118,8 @@ pub(crate) struct Lookup {
     candidates: heapless::Vec<Candidate, SHORTLIST, u8>,
     /// The last answer named nobody nearer than was known.
     near: bool,
+    /// The walk is after nodes to store on: one that gave no token does not count.
+    pub(crate) needs_tokens: bool,
     pub(crate) asked: u16,
     pub(crate) answered: u16,
     pub(crate) failed: u16,
@@ -109,7 +127,15 @@ pub(crate) struct Lookup {
 
 impl Lookup {
     pub(crate) const fn new(target: Target) -> Self {
-        Self { target, candidates: heapless::Vec::new(), near: false, asked: 0, answered: 0, failed: 0 }
+        Self {
+            target,
+            candidates: heapless::Vec::new(),
+            near: false,
+            needs_tokens: false,
+            asked: 0,
+            answered: 0,
+            failed: 0,
+        }
     }
 
     /// Begins another walk in the same memory.
@@ -117,6 +143,7 @@ impl Lookup {
         self.target = target;
         self.candidates.clear();
         self.near = false;
+        self.needs_tokens = false;
         self.asked = 0;
         self.answered = 0;
         self.failed = 0;
@@ -141,6 +168,9 @@ impl Lookup {
     /// Makes the walk know of a node. One that is known already (by address or id), or is farther than all of a full
     /// shortlist, changes nothing. True if it is now the nearest of all.
     pub(crate) fn offer(&mut self, id: Option<NodeId>, addr: CompactAddr, hop: u8) -> bool {
+        if self.asked >= MAX_ASKED {
+            return false;
+        }
         if let Some(id) = id
             && self.candidates.iter().any(|candidate| candidate.id == Some(id))
         {
@@ -162,6 +192,7 @@ impl Lookup {
             hop,
             untold: false,
             renewed: false,
+            resent: false,
             copy: false,
             storing: Storing::Unsent,
             round_trip: 0,
@@ -220,9 +251,14 @@ impl Lookup {
                     self.asked = self.asked.saturating_add(1);
                     return Some((candidate.addr, candidate.id));
                 }
-                State::Asked | State::Answered => counted += 1,
+                State::Late if candidate.tries < TRIES => {
+                    candidate.tries += 1;
+                    self.asked = self.asked.saturating_add(1);
+                    return Some((candidate.addr, candidate.id));
+                }
                 // May yet answer, but somebody else is asked meanwhile.
-                State::Late | State::Overdue | State::Failed => {}
+                State::Late => {}
+                _ => counted += usize::from(candidate.is_alive(self.needs_tokens)),
             }
             if counted == K {
                 break;
@@ -261,9 +297,8 @@ impl Lookup {
 
     /// The question has grown late.
     pub(crate) fn on_late(&mut self, addr: &CompactAddr) {
-        let again = self.answered == 0;
         if let Some(candidate) = self.candidate_mut(addr).filter(|candidate| candidate.state == State::Asked) {
-            candidate.state = if again && candidate.tries < TRIES { State::Fresh } else { State::Late };
+            candidate.state = State::Late;
         }
     }
 
@@ -292,8 +327,40 @@ impl Lookup {
         if self.answered == 0 {
             return self.candidates.iter().all(|candidate| candidate.state == State::Failed);
         }
-        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive());
+        let alive = self.candidates.iter().filter(|candidate| candidate.is_alive(self.needs_tokens));
         alive.take(K).all(|candidate| candidate.state == State::Answered)
+    }
+
+    /// Whether too few of those that have answered take the item, so that another should be asked for a token.
+    fn lacks_takers(&self) -> bool {
+        let takes = |candidate: &&Candidate| match candidate.state {
+            State::Asked => true,
+            State::Answered => {
+                !candidate.token.is_empty() && !matches!(candidate.storing, Storing::Unable(_) | Storing::Silent)
+            }
+            State::Fresh | State::Late | State::Overdue | State::Failed => false,
+        };
+        self.candidates.iter().filter(takes).count() < K
+    }
+
+    /// Whether a spare is to be asked, or may still answer in time.
+    pub(crate) fn has_spare(&self) -> bool {
+        let pending = |candidate: &Candidate| matches!(candidate.state, State::Asked | State::Late);
+        let fresh = |candidate: &Candidate| candidate.state == State::Fresh;
+        self.candidates.iter().any(pending) || (self.lacks_takers() && self.candidates.iter().any(fresh))
+    }
+
+    /// A node to ask for a token in place of one that does not take the item: the closest that was not asked. It counts
+    /// as asked.
+    pub(crate) fn next_spare(&mut self) -> Option<(CompactAddr, Option<NodeId>)> {
+        if !self.lacks_takers() {
+            return None;
+        }
+        let candidate = self.candidates.iter_mut().find(|candidate| candidate.state == State::Fresh)?;
+        candidate.state = State::Asked;
+        candidate.tries += 1;
+        self.asked = self.asked.saturating_add(1);
+        Some((candidate.addr, candidate.id))
     }
 
     /// The node to store on next, if any: the closest with a token that has not been tried, as long as fewer than K
@@ -304,7 +371,7 @@ impl Lookup {
             let usable = candidate.state == State::Answered && !candidate.token.is_empty();
             match candidate.storing {
                 _ if taken >= K || !usable => false,
-                Storing::Unsent => true,
+                Storing::Unsent | Storing::Again => true,
                 Storing::Unable(_) | Storing::Silent => false,
                 _ => {
                     taken += 1;
@@ -389,7 +456,7 @@ mod tests {
         answer(&mut lookup, 1, &[]);
         assert_eq!(asked(&mut lookup), [5, 6, 7, 8]);
         lookup.on_late(&addr(2));
-        assert_eq!(asked(&mut lookup), [9]);
+        assert_eq!(asked(&mut lookup), [2, 9]);
         (3..=9).for_each(|number| answer(&mut lookup, number, &[]));
         assert!(!lookup.is_finished(), "within patience");
         let mut patient = lookup.clone();
@@ -413,12 +480,12 @@ mod tests {
     }
 
     #[test]
-    fn while_nobody_answers_everybody_is_asked_twice_and_waited_for() {
+    fn while_nobody_answers_everybody_is_waited_for() {
         let mut lookup = Lookup::new(Target::ZERO);
         lookup.offer(None, addr(1), 0);
         assert_eq!(asked(&mut lookup), [1]);
         lookup.on_late(&addr(1));
-        assert_eq!(asked(&mut lookup), [1]);
+        assert_eq!(asked(&mut lookup), [1], "once more");
         lookup.on_late(&addr(1));
         lookup.on_overdue(&addr(1));
         assert_eq!(asked(&mut lookup), []);

@@ -21,7 +21,7 @@ use crate::memory::Storage;
 use crate::peers::{Peer, Peers};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::store::{Full, Report, Store};
+use crate::store::{Report, Store};
 use crate::table::{Contact, Table};
 use crate::time::{Duration, Instant};
 use crate::token::Tokens;
@@ -153,7 +153,7 @@ impl<'m> Node<'m> {
             query_limit: Limit::new(config.queries, index),
             verification_limit: Limit::new(config.verifications, index),
             bootstrap: heapless::Vec::new(),
-            upkeep: Upkeep::new(),
+            upkeep: Upkeep::new(now, config.read_only),
             rng,
         }
     }
@@ -226,8 +226,10 @@ impl<'m> Node<'m> {
     }
 
     /// Joins the network: walks towards our own id, so that our neighbours are known to us and we to them (BEP 5,
-    /// "Routing Table"). A node that is not read-only also does so by itself, as long as it knows nobody.
+    /// "Routing Table"). A node that is not read-only does so by itself as soon as it knows an address, and again from
+    /// time to time; a read-only one does after the first call of this.
     pub fn bootstrap(&mut self, now: Instant) -> Result<QueryHandle, QueryError> {
+        self.note_join();
         self.find_node(now, self.id.into())
     }
 
@@ -347,7 +349,7 @@ impl<'m> Node<'m> {
 
     /// How long an answer takes, smoothed over all nodes; unknown before the first.
     #[must_use]
-    pub const fn round_trip(&self) -> Option<Duration> {
+    pub fn round_trip(&self) -> Option<Duration> {
         self.transactions.round_trip()
     }
 
@@ -380,9 +382,7 @@ impl<'m> Node<'m> {
         if let Some(item) = item.as_mutable() {
             item.verify()?;
         }
-        let before = self.store.len();
-        let restored = self.store.restore(now, &item.target(), item, remaining);
-        Ok(!matches!(restored, Err(Full)) && self.store.len() > before)
+        Ok(self.store.restore(now, &item.target(), item, remaining).unwrap_or(false))
     }
 
     fn table_of(&self, family: Family) -> &Table<'m> {

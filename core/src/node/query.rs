@@ -156,6 +156,7 @@ impl QuerySlot {
         self.family = family;
         self.started = now;
         self.lookup.restart(target);
+        self.lookup.needs_tokens = aim.stores();
         self.value.clear();
         self.salt.clear();
         self.holds_item = false;
@@ -236,7 +237,7 @@ impl QuerySlot {
                 true
             }
             _ => {
-                self.outcome.invalid += 1;
+                self.outcome.invalid = self.outcome.invalid.saturating_add(1);
                 false
             }
         }
@@ -256,7 +257,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -268,7 +269,7 @@ impl QuerySlot {
             return true;
         }
         if found.verify().is_err() {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         }
         // Two values with one number: everybody must choose the same, whoever answered first.
@@ -292,7 +293,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -306,16 +307,24 @@ impl QuerySlot {
         if found.verify().is_ok() {
             self.outcome.newest = Some(seq);
         } else {
-            self.outcome.invalid += 1;
+            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
         }
         false
     }
 
     /// Which sequence number a storing node is told to compare with. One that holds an older version than expected is
-    /// told that older one: it missed an update, but that is no conflict. One that holds nothing is told none (BEP 44,
-    /// "CAS").
-    fn cas_for(cas: Option<i64>, held: Option<i64>) -> Option<i64> {
-        Some(cas?.min(held?))
+    /// told that older one: it missed an update, but that is no conflict. Nor is it one to hold the very version that is
+    /// being put, as after an earlier attempt. One that holds nothing is told none (BEP 44, "CAS").
+    fn cas_for(cas: Option<i64>, candidate: &Candidate) -> Option<i64> {
+        let (cas, held) = (cas?, candidate.seq?);
+        Some(if candidate.copy { held } else { cas.min(held) })
+    }
+
+    /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
+    fn conflicts(&self) -> bool {
+        let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
+        let is_ours = self.outcome.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.copy);
+        self.outcome.newest > Some(expected) && !is_ours
     }
 
     /// Whether the walk need not go on: everything that was wanted is there.
@@ -335,13 +344,14 @@ impl QuerySlot {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }
 
-    /// Counts what has become of the query.
-    fn conclude(&mut self, now: Instant) {
+    /// Counts what has become of the query: anew each time, since an answer may still come before the end is told.
+    fn conclude(&mut self) {
         let (lookup, outcome) = (&self.lookup, &mut self.outcome);
+        (outcome.copies, outcome.accepted, outcome.silent) = (0, 0, 0);
+        outcome.rejected.clear();
         outcome.asked = lookup.asked;
         outcome.answered = lookup.answered;
         outcome.failed = lookup.failed;
-        outcome.elapsed = now.since(self.started);
         let newest = match self.aim {
             Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
             Aim::GetMutable { .. } | Aim::PutMutable { .. } => Some(self.seq),
@@ -360,7 +370,9 @@ impl QuerySlot {
                 Storing::Accepted => outcome.accepted += 1,
                 Storing::Refused(code) | Storing::Unable(code) => outcome.reject(code),
                 Storing::NeedsToken | Storing::AskedForToken => outcome.reject(Code::Protocol.number().into()),
-                Storing::Silent | Storing::Sent => outcome.silent += 1,
+                Storing::Silent | Storing::Sent | Storing::Again | Storing::Doubtful | Storing::Checking => {
+                    outcome.silent += 1;
+                }
                 Storing::Unsent | Storing::Skipped => {}
             }
         }
@@ -384,20 +396,27 @@ impl Node<'_> {
         let now = self.advance(now);
         let slot = self.free_query().ok_or(QueryError::Busy)?;
         let family = if self.table.has_room_at_all() { Family::V4 } else { Family::V6 };
-        let closest = self.table_of(family).closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad);
-        let Some(query) = self.queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
+        let Self { table, table6, queries, bootstrap, .. } = self;
+        let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
         query.begin(now, target, aim, family);
-        for contact in closest.iter() {
+        let table = if family == Family::V4 { table } else { table6 };
+        for contact in table.closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad).iter() {
             query.lookup.offer(Some(contact.id()), contact.compact(), 0);
         }
         if query.lookup.candidates().len() < K {
-            for addr in self.bootstrap.iter().filter(|addr| addr.family() == family) {
+            for addr in bootstrap.iter().filter(|addr| addr.family() == family) {
                 query.lookup.offer(None, *addr, 0);
             }
         }
         if query.lookup.candidates().is_empty() {
-            query.clear();
-            return Err(QueryError::NobodyToAsk);
+            // Whoever has been silent is still a better guess than nobody: perhaps it was our own line.
+            for contact in table.closest::<SHORTLIST>(&target, |_| true).iter() {
+                query.lookup.offer(Some(contact.id()), contact.compact(), 0);
+            }
+            if query.lookup.candidates().is_empty() {
+                query.clear();
+                return Err(QueryError::NobodyToAsk);
+            }
         }
         Ok(self.admit(slot))
     }
@@ -588,41 +607,51 @@ impl Node<'_> {
     ) -> Option<(CompactAddr, usize)> {
         let query = self.queries.get_mut(slot.index())?;
         let method = query.question();
-        let needs_token = |candidate: &&mut Candidate| candidate.storing == Storing::NeedsToken;
-        if let Some(candidate) = query.lookup.candidates_mut().iter_mut().find(needs_token) {
-            candidate.storing = Storing::AskedForToken;
-            let (addr, id) = (candidate.addr, candidate.id);
+        let asks = |candidate: &&mut Candidate| matches!(candidate.storing, Storing::NeedsToken | Storing::Doubtful);
+        let to_ask = match query.lookup.candidates_mut().iter_mut().find(asks) {
+            Some(candidate) => {
+                let doubtful = candidate.storing == Storing::Doubtful;
+                candidate.storing = if doubtful { Storing::Checking } else { Storing::AskedForToken };
+                Some((candidate.addr, candidate.id))
+            }
+            None => None,
+        };
+        let to_ask = match to_ask {
+            None if query.lookup.next_to_store_on().is_none() => Some(query.lookup.next_spare()?),
+            to_ask => to_ask,
+        };
+        if let Some((addr, id)) = to_ask {
             let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
             return Some((addr, len));
         }
         let aim = query.aim;
-        let conflict = matches!(aim, Aim::PutMutable { cas: Some(expected) } if query.outcome.newest > Some(expected));
+        let conflict = query.conflicts();
         let candidate = loop {
             let candidate = query.lookup.next_to_store_on()?;
             if !(conflict && candidate.seq.is_none()) {
+                candidate.resent = candidate.storing == Storing::Again;
                 candidate.storing = Storing::Sent;
                 break candidate;
             }
             // Elsewhere the condition has failed already: storing here would only divide the nodes.
             candidate.storing = Storing::Skipped;
         };
-        let (addr, id, held, token) = (candidate.addr, candidate.id, candidate.seq, candidate.token.clone());
+        let cas = match aim {
+            Aim::PutMutable { cas } => QuerySlot::cas_for(cas, candidate),
+            _ => None,
+        };
+        let (addr, id, token) = (candidate.addr, candidate.id, candidate.token.clone());
         let target = *query.lookup.target();
         let transaction = self.transactions.open(now, &mut self.rng, addr, id, Purpose::Store(handle))?;
         let query = self.queries.get(slot.index())?;
-        let mutable = |cas| PutMutable {
-            key: &query.key.0,
-            salt: &query.salt,
-            seq: query.seq,
-            signature: &query.signature.0,
-            cas: QuerySlot::cas_for(cas, held),
-        };
+        let mutable =
+            PutMutable { key: &query.key.0, salt: &query.salt, seq: query.seq, signature: &query.signature.0, cas };
         let put = |mutable| {
             let target = self.config.superfluous_target.then_some(target);
             Method::Put(Put { token: &token, value: &query.value, mutable, target })
         };
         let method = match aim {
-            Aim::PutMutable { cas } => put(Some(mutable(cas))),
+            Aim::PutMutable { .. } => put(Some(mutable)),
             Aim::Announce { port } => Method::AnnouncePeer {
                 info_hash: target,
                 port: match port.and_then(NonZeroU16::new) {
@@ -672,7 +701,7 @@ impl Node<'_> {
             }
             Some(Ok(asked)) => {
                 self.stats.answered += 1;
-                self.table_of_mut(from.family()).answered(now, &reply.sender, from);
+                self.note_answer(now, &reply.sender, from);
                 match asked.purpose {
                     Purpose::Probe => {}
                     Purpose::Walk(handle) => self.on_walk_answer(now, handle, &asked, reply),
@@ -687,16 +716,26 @@ impl Node<'_> {
         let Some(query) = self.query_mut(handle) else { return };
         let round_trip = now.since(asked.sent);
         let from = &asked.addr;
+        let invalid = query.outcome.invalid;
         let copy = query.take_in(from, reply);
+        if query.outcome.invalid != invalid {
+            // Who sends a forged value is not asked for nodes either, nor given anything to store.
+            return self.on_no_answer(now, handle, from);
+        }
         let Some(candidate) = query.lookup.on_answer(from, reply.sender, round_trip) else { return };
         candidate.copy = copy;
         candidate.seq = reply.seq;
         // A longer token than we keep is none.
         candidate.token = reply.token.and_then(|token| heapless::Vec::from_slice(token).ok()).unwrap_or_default();
-        if candidate.storing == Storing::AskedForToken {
-            let code = Code::Protocol.number().into();
-            candidate.storing = if candidate.token.is_empty() { Storing::Unable(code) } else { Storing::Unsent };
-        }
+        let refused = |code: Code| Storing::Refused(code.number().into());
+        candidate.storing = match candidate.storing {
+            Storing::AskedForToken if candidate.token.is_empty() => Storing::Unable(Code::Protocol.number().into()),
+            Storing::AskedForToken => Storing::Unsent,
+            // It was ours that it had stored: only the answer was lost (BEP44.md, 1.1.56).
+            Storing::Checking if copy => Storing::Accepted,
+            Storing::Checking => refused(Code::CasMismatch),
+            other => other,
+        };
         let (hop, family) = (candidate.hop.saturating_add(1), query.family);
         if query.phase == Phase::Walking && query.aim != Aim::Ping {
             let mut nearer = false;
@@ -715,7 +754,7 @@ impl Node<'_> {
     fn on_stored(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, result: Storing) {
         let Some(query) = self.query_mut(handle) else { return };
         if let Some(candidate) = query.lookup.candidate_mut(addr)
-            && matches!(candidate.storing, Storing::Sent | Storing::Silent)
+            && matches!(candidate.storing, Storing::Sent | Storing::Again | Storing::Silent)
         {
             candidate.storing = result;
             if result == Storing::NeedsToken {
@@ -733,17 +772,21 @@ impl Node<'_> {
         };
         self.stats.answered += 1;
         if let Some(id) = &asked.node {
-            self.table_of_mut(from.family()).answered(now, id, from);
+            self.note_answer(now, id, from);
         }
         match asked.purpose {
             Purpose::Probe => {}
             Purpose::Walk(handle) => self.on_no_answer(now, handle, &asked.addr),
             Purpose::Store(handle) => {
-                let renewed = |query: &mut QuerySlot| query.lookup.candidate_mut(from).is_some_and(|c| c.renewed);
-                let renewed = self.query_mut(handle).is_some_and(renewed);
+                let Some(query) = self.query_mut(handle) else { return };
+                let Some(Candidate { renewed, resent, copy, .. }) = query.lookup.candidate_mut(from) else { return };
                 let result = match error.known() {
                     // The token may have grown old on the way; asking for another is cheap, but not twice.
-                    Some(Code::Protocol) if !renewed => Storing::NeedsToken,
+                    Some(Code::Protocol) if !*renewed => Storing::NeedsToken,
+                    // It has just shown that it holds this very item; some refuse what is no news to them.
+                    Some(Code::SequenceTooLow) if *copy => Storing::Accepted,
+                    // What it compared with may be the item that reached it first.
+                    Some(Code::CasMismatch) if *resent => Storing::Doubtful,
                     Some(Code::Generic | Code::Server | Code::Protocol | Code::UnknownMethod) | None => {
                         Storing::Unable(error.code)
                     }
@@ -767,10 +810,12 @@ impl Node<'_> {
     fn on_no_answer(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr) {
         let Some(query) = self.query_mut(handle) else { return };
         query.lookup.on_failure(addr);
-        if let Some(candidate) = query.lookup.candidate_mut(addr)
-            && candidate.storing == Storing::AskedForToken
-        {
-            candidate.storing = Storing::Unable(Code::Protocol.number().into());
+        if let Some(candidate) = query.lookup.candidate_mut(addr) {
+            candidate.storing = match candidate.storing {
+                Storing::AskedForToken => Storing::Unable(Code::Protocol.number().into()),
+                Storing::Checking => Storing::Silent,
+                other => other,
+            };
         }
         self.advance_query(now, handle);
     }
@@ -788,8 +833,8 @@ impl Node<'_> {
                     }
                     self.advance_query(now, handle);
                 }
-                Elapsed::Aged(Asked { purpose: Purpose::Store(handle), addr, .. }, Age::Overdue) => {
-                    self.on_stored(now, handle, &addr, Storing::Silent);
+                Elapsed::Aged(Asked { purpose: Purpose::Store(handle), addr, .. }, age) => {
+                    self.on_store_late(now, handle, &addr, age);
                 }
                 Elapsed::Aged(..) => {}
                 Elapsed::TimedOut(asked) => {
@@ -799,6 +844,20 @@ impl Node<'_> {
                 }
             }
         }
+    }
+
+    /// A storing node takes its time: it is sent the item once more, and later given up.
+    fn on_store_late(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, age: Age) {
+        let Some(query) = self.query_mut(handle) else { return };
+        let Some(candidate) = query.lookup.candidate_mut(addr) else { return };
+        if candidate.storing == Storing::Sent {
+            match age {
+                Age::Late if !candidate.resent => candidate.storing = Storing::Again,
+                Age::Overdue => candidate.storing = Storing::Silent,
+                Age::Fresh | Age::Late => {}
+            }
+        }
+        self.advance_query(now, handle);
     }
 
     /// No packet reaches `addr`: what was asked there will not be answered.
@@ -815,19 +874,33 @@ impl Node<'_> {
     fn advance_query(&mut self, now: Instant, handle: QueryHandle) {
         let Some(slot) = self.slot_of(handle) else { return };
         let Some(query) = self.queries.get_mut(slot.index()) else { return };
+        let was_over = query.phase == Phase::Ended;
         if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
             query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
         }
         if query.phase == Phase::Storing {
             let waiting = |candidate: &Candidate| {
-                matches!(candidate.storing, Storing::Sent | Storing::NeedsToken | Storing::AskedForToken)
+                matches!(
+                    candidate.storing,
+                    Storing::Sent
+                        | Storing::Again
+                        | Storing::NeedsToken
+                        | Storing::AskedForToken
+                        | Storing::Doubtful
+                        | Storing::Checking
+                )
             };
-            if !query.lookup.candidates().iter().any(waiting) && query.lookup.next_to_store_on().is_none() {
+            let lookup = &mut query.lookup;
+            let busy = lookup.candidates().iter().any(waiting) || lookup.next_to_store_on().is_some();
+            if !busy && !lookup.has_spare() {
                 query.phase = Phase::Ended;
             }
         }
         if query.phase == Phase::Ended {
-            query.conclude(now);
+            if !was_over {
+                query.outcome.elapsed = now.since(query.started);
+            }
+            query.conclude();
             if query.internal {
                 self.release(handle);
                 return;

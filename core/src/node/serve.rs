@@ -21,7 +21,8 @@ use crate::wire::{
 const REPLY_TARGET: usize = 1_024;
 
 /// Nodes that an answer keeps even so. Without any, an asker that knows nobody else would take the one value it got for
-/// the newest. With a value of 1,000 octets, an answer has some 1,300.
+/// the newest. With a value of 1,000 octets, an answer has some 1,300. Only where even these do not fit into a datagram
+/// (such a value, and nodes of both families) there are fewer.
 const NODES_KEPT: usize = 4;
 
 /// Octets for peers in an answer: 50 over IPv4, 19 over IPv6. With 8 nodes, the answer is below 800 octets.
@@ -231,7 +232,7 @@ impl Node<'_> {
             want.includes(family, asker.addr.family()).then(|| {
                 let table = self.table_of(family);
                 let mut closest = table.closest::<K>(target, |contact| contact.standing(asker.now) == Standing::Good);
-                if closest.iter().count() < K {
+                if closest.len() < K {
                     closest = table.closest(target, |contact| contact.is_named(asker.now, NAMED_WITHIN));
                 }
                 let mut list = NodeList::new(family);
@@ -257,15 +258,11 @@ impl Node<'_> {
         if len.is_some_and(|len| len <= REPLY_TARGET) {
             return len;
         }
-        (NODES_KEPT..K)
-            .rev()
-            .find_map(|nodes| {
-                let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..reply };
-                shorter.write(version, buf).filter(|len| *len <= REPLY_TARGET || nodes == NODES_KEPT)
-            })
-            .filter(|len| *len <= super::MAX_DATAGRAM)
-            .or_else(|| Reply { nodes: reply.nodes.truncated(0), ..reply }.write(version, buf))
-            .filter(|len| *len <= super::MAX_DATAGRAM)
+        (0..K).rev().find_map(|nodes| {
+            let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..reply };
+            let limit = if nodes > NODES_KEPT { REPLY_TARGET } else { super::MAX_DATAGRAM };
+            shorter.write(version, buf).filter(|len| *len <= limit)
+        })
     }
 
     fn write_refusal(

@@ -273,6 +273,7 @@ impl<'m> Store<'m> {
     }
 
     /// How many items are stored.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.live.len()
     }
@@ -303,11 +304,15 @@ impl<'m> Store<'m> {
         Some(Stored { target: record.target, item, expires: record.expires })
     }
 
-    /// The item under `target`: the immutable one, or else the mutable one.
+    /// The item under `target`: the mutable one, or else the immutable one.
+    ///
+    /// Both may be there without a collision of SHA-1: where key and salt together happen to be a bencoded value,
+    /// everybody can store that value as an immutable item. Only the holder of the key can store the mutable one, so
+    /// nobody can hide an item of another this way.
     pub(crate) fn get(&self, target: &Target) -> Option<Item<'_>> {
-        match self.get_immutable(target) {
-            Some(item) => Some(Item::Immutable(item)),
-            None => self.get_mutable(target).map(Item::Mutable),
+        match self.get_mutable(target) {
+            Some(item) => Some(Item::Mutable(item)),
+            None => self.get_immutable(target).map(Item::Immutable),
         }
     }
 
@@ -363,7 +368,8 @@ impl<'m> Store<'m> {
 
     /// Takes back an item that the host was told of in an earlier life, and that has `remaining` to live (at most the
     /// lifetime). Its signature must have been verified. If it is stored already, the higher sequence number stays, and
-    /// what is stored if they are equal. Nobody knows any more who stored it, so each counts as a source of its own.
+    /// what is stored if they are equal. Nobody knows any more who stored it, so each counts as a source of its own. Says
+    /// whether it is taken back.
     ///
     /// Constant time if no item is restored before one that expires earlier; otherwise a walk past those that expire
     /// later.
@@ -373,16 +379,16 @@ impl<'m> Store<'m> {
         target: &Target,
         item: &Item<'_>,
         remaining: Duration,
-    ) -> Result<usize, Full> {
+    ) -> Result<bool, Full> {
         let is_newer = match item {
             Item::Immutable(_) => self.find(target, Kind::Immutable).is_none(),
             Item::Mutable(item) => self.get_mutable(target).is_none_or(|stored| stored.seq() < item.seq()),
         };
         if remaining.is_zero() || !is_newer {
-            return Ok(0);
+            return Ok(false);
         }
         let source = self.sources.group_of(&self.records, target.as_bytes());
-        self.put(target, item, source, now + remaining.min(self.lifetime), true)
+        self.put(target, item, source, now + remaining.min(self.lifetime), true).map(|_evicted| true)
     }
 
     /// Begins the life of an item anew; says whether it is there.

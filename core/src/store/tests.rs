@@ -219,7 +219,7 @@ fn compare(records: usize, arena: usize, patience: usize, steps: &[(u8, u8, u16,
         assert!(store.iter().zip(&model.items).all(|(stored, kept)| kept.is(&stored)));
         assert_eq!(store.len(), model.items.len());
         assert_eq!(store.bytes(), model.items.iter().map(Kept::cost).sum::<usize>());
-        let found = model.position(&target, false).or(model.position(&target, true));
+        let found = model.position(&target, true).or(model.position(&target, false));
         assert_eq!(store.get(&target), found.map(|found| model.items[found].item()));
 
         if patience == 0 {
@@ -297,7 +297,7 @@ fn both_kinds_live_under_one_target() {
     store.insert(at(1), &target(1), &first, &from(1)).unwrap();
     store.insert(at(2), &target(1), &newer, &from(1)).unwrap();
     store.check();
-    assert_eq!(store.get(&target(1)), Some(first));
+    assert_eq!(store.get(&target(1)), Some(newer));
     assert_eq!(store.get_immutable(&target(1)).unwrap().value(), b"1:i");
     assert_eq!(store.get_mutable(&target(1)).as_ref(), newer.as_mutable());
     assert_eq!(store.expire(at(7_201)), 1);
