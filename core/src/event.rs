@@ -115,7 +115,7 @@ pub struct Rejection {
 /// What became of a query: who was asked, who answered, who stored, and who did not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Nodes asked on the walk, a repeated question included.
+    /// Nodes asked on the walk.
     pub asked: u16,
     /// Nodes that answered.
     pub answered: u16,

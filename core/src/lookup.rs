@@ -253,7 +253,6 @@ impl Lookup {
                 }
                 State::Late if candidate.tries < TRIES => {
                     candidate.tries += 1;
-                    self.asked = self.asked.saturating_add(1);
                     return Some((candidate.addr, candidate.id));
                 }
                 // May yet answer, but somebody else is asked meanwhile.

@@ -153,7 +153,7 @@ impl<'m> Node<'m> {
             query_limit: Limit::new(config.queries, index),
             verification_limit: Limit::new(config.verifications, index),
             bootstrap: heapless::Vec::new(),
-            upkeep: Upkeep::new(now, config.read_only),
+            upkeep: Upkeep::new(now, config.joins && !config.read_only),
             rng,
         }
     }
@@ -226,8 +226,7 @@ impl<'m> Node<'m> {
     }
 
     /// Joins the network: walks towards our own id, so that our neighbours are known to us and we to them (BEP 5,
-    /// "Routing Table"). A node that is not read-only does so by itself as soon as it knows an address, and again from
-    /// time to time; a read-only one does after the first call of this.
+    /// "Routing Table"). Most nodes also do so by themselves, and again from time to time ([`Config::joins`]).
     pub fn bootstrap(&mut self, now: Instant) -> Result<QueryHandle, QueryError> {
         self.note_join();
         self.find_node(now, self.id.into())

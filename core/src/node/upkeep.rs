@@ -35,15 +35,8 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// A read-only node joins only when it is told to: most of them stay for a single query.
-    pub(super) const fn new(now: Instant, read_only: bool) -> Self {
-        Self {
-            prospects: heapless::Vec::new(),
-            due: Instant::FAR,
-            join_at: now,
-            join_pause: JOIN_PAUSE.0,
-            joins: !read_only,
-        }
+    pub(super) const fn new(now: Instant, joins: bool) -> Self {
+        Self { prospects: heapless::Vec::new(), due: Instant::FAR, join_at: now, join_pause: JOIN_PAUSE.0, joins }
     }
 }
 
