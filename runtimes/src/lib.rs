@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | `blocking` (default) | [`blocking::Dht`]: one thread, calls that wait |
 //!
-//! ```no_run
+#![cfg_attr(feature = "blocking", doc = "```no_run")]
+#![cfg_attr(not(feature = "blocking"), doc = "```ignore")]
 //! use bep44::{Immutable, blocking::Dht};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +33,8 @@ pub use bep44_core::id::{NodeId, ParseIdError, Target};
 pub use bep44_core::item::{ItemError, MAX_SALT, MAX_VALUE};
 pub use bep44_core::{Capacity, Config, Outcome, QueryError, Stats};
 
+// Of use to drivers alone, whichever there is.
+#[cfg(feature = "blocking")]
 mod builder;
 pub mod client;
 mod clock;
@@ -39,12 +42,14 @@ mod error;
 mod hex;
 mod item;
 pub mod mutable_torrent;
+#[cfg(feature = "blocking")]
 mod socket;
 pub mod turn;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
 
+#[cfg(feature = "blocking")]
 pub use builder::Builder;
 pub use clock::Clock;
 pub use error::{BuildError, Error};
