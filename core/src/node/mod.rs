@@ -138,7 +138,7 @@ impl<'m> Node<'m> {
         let id = config.id.unwrap_or(drawn);
         let index = Index::new(rng.u64());
         for slot in &mut *queries {
-            slot.clear();
+            slot.reset();
         }
         Self {
             id,

@@ -136,6 +136,12 @@ impl Linked<UNTOLD> for QuerySlot {
 }
 
 impl QuerySlot {
+    /// Makes the slot as good as new, whatever node it has served before.
+    pub(super) fn reset(&mut self) {
+        self.clear();
+        self.generation = 0;
+    }
+
     /// Makes the slot free, whatever was in it.
     pub(super) fn clear(&mut self) {
         self.phase = Phase::Free;
