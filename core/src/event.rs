@@ -126,12 +126,14 @@ pub struct Outcome {
     pub invalid: u16,
     /// Nodes that returned the item, in its newest version.
     pub copies: u16,
-    /// The highest sequence number of a valid version that was seen; for a put, of any version that was there before it
-    /// (then higher than the put's own means that somebody else has written a newer one).
+    /// For a search, the highest sequence number of a valid version that was seen. For a put, the highest one of a
+    /// version that was there before it and stood in its way: above its condition, or not below its own number. (Above
+    /// its own number, it means that somebody else has written a newer version.)
     pub newest: Option<i64>,
-    /// Nodes that accepted a put or an announcement. (That they have stored it, only reading it back proves.)
+    /// Other nodes that accepted a put or an announcement. (That they have stored it, only reading it back proves.) A full
+    /// node that is itself among the closest stores the item as well.
     pub accepted: u16,
-    /// Nodes that refused, by code.
+    /// Nodes that refused, this one included, by code.
     pub rejected: heapless::Vec<Rejection, MAX_REJECTIONS>,
     /// Nodes that were sent a put or an announcement and did not answer.
     pub silent: u16,

@@ -330,6 +330,13 @@ impl Lookup {
         alive.take(K).all(|candidate| candidate.state == State::Answered)
     }
 
+    /// Whether a node with this id would be one of the K to store on.
+    pub(crate) fn is_among_closest(&self, id: &NodeId) -> bool {
+        let distance = id.distance(&self.target);
+        let takes = |known: &&Candidate| known.state == State::Answered && !known.token.is_empty();
+        self.candidates.iter().filter(takes).filter(|known| known.distance(&self.target) < distance).count() < K
+    }
+
     /// Whether too few of those that have answered take the item, so that another should be asked for a token.
     fn lacks_takers(&self) -> bool {
         let takes = |candidate: &&Candidate| match candidate.state {

@@ -243,7 +243,7 @@ impl<'m> Node<'m> {
 
     /// Looks for the immutable item at `target` (BEP 44). Ends with the first value whose hash is right.
     pub fn get(&mut self, now: Instant, target: Target) -> Result<QueryHandle, QueryError> {
-        self.start(now, target, Aim::GetImmutable)
+        self.start_get(now, target)
     }
 
     /// Looks for the newest version of the mutable item of `key` and `salt` (empty: none), if it is newer than
