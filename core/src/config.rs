@@ -22,6 +22,10 @@ pub struct Config {
     /// A read-only node (BEP 43): says so in its queries, answers none, and is in nobody's table. For who stays a few
     /// seconds, or cannot be reached.
     pub read_only: bool,
+    /// Whether the node joins the network by itself as soon as it knows an address, and looks for new neighbours from
+    /// time to time. Otherwise, and in a read-only node, it does so from the first call of
+    /// [`bootstrap`](crate::Node::bootstrap) on.
+    pub joins: bool,
     /// The client version sent as `v` (BEP 5): two letters and two octets of version; none is sent if absent. Exactly
     /// four octets, because some implementations drop a message with any other number.
     pub version: Option<[u8; 4]>,
@@ -49,6 +53,7 @@ impl Config {
             seed,
             id: None,
             read_only: false,
+            joins: true,
             version: Some(*b"B4\x00\x01"),
             superfluous_target: true,
             item_lifetime: Duration::from_secs(2 * 60 * 60),

@@ -20,7 +20,7 @@ const WIDTH: (usize, usize) = (4, 8);
 /// names somebody nearer would keep it going for ever.
 const MAX_ASKED: u16 = 500;
 
-/// How often a candidate is asked while nobody at all has answered (a datagram may be lost, and there is nobody else).
+/// How often a candidate is asked: again when the first question has grown late, because either may have been lost.
 const TRIES: u8 = 2;
 
 /// What has become of a candidate.
@@ -47,6 +47,12 @@ pub(crate) enum Storing {
     Unsent,
     /// Sent, not answered yet.
     Sent,
+    /// Sent, and late: to be sent once more, because it or its answer may have been lost.
+    Again,
+    /// Sent twice, and refused because of what is stored there, which may be what was sent first: to be asked.
+    Doubtful,
+    /// It is being asked what it stores.
+    Checking,
     /// It refused the token: it is asked for another, once.
     NeedsToken,
     /// It is being asked for another token.
@@ -77,6 +83,8 @@ pub(crate) struct Candidate {
     pub(crate) untold: bool,
     /// Whether it has been given a second token.
     pub(crate) renewed: bool,
+    /// Whether the item has been sent to it twice.
+    pub(crate) resent: bool,
     /// Whether it returned the newest value.
     pub(crate) copy: bool,
     pub(crate) storing: Storing,
@@ -184,6 +192,7 @@ impl Lookup {
             hop,
             untold: false,
             renewed: false,
+            resent: false,
             copy: false,
             storing: Storing::Unsent,
             round_trip: 0,
@@ -242,6 +251,10 @@ impl Lookup {
                     self.asked = self.asked.saturating_add(1);
                     return Some((candidate.addr, candidate.id));
                 }
+                State::Late if candidate.tries < TRIES => {
+                    candidate.tries += 1;
+                    return Some((candidate.addr, candidate.id));
+                }
                 // May yet answer, but somebody else is asked meanwhile.
                 State::Late => {}
                 _ => counted += usize::from(candidate.is_alive(self.needs_tokens)),
@@ -283,9 +296,8 @@ impl Lookup {
 
     /// The question has grown late.
     pub(crate) fn on_late(&mut self, addr: &CompactAddr) {
-        let again = self.answered == 0;
         if let Some(candidate) = self.candidate_mut(addr).filter(|candidate| candidate.state == State::Asked) {
-            candidate.state = if again && candidate.tries < TRIES { State::Fresh } else { State::Late };
+            candidate.state = State::Late;
         }
     }
 
@@ -318,6 +330,38 @@ impl Lookup {
         alive.take(K).all(|candidate| candidate.state == State::Answered)
     }
 
+    /// Whether too few of those that have answered take the item, so that another should be asked for a token.
+    fn lacks_takers(&self) -> bool {
+        let takes = |candidate: &&Candidate| match candidate.state {
+            State::Asked => true,
+            State::Answered => {
+                !candidate.token.is_empty() && !matches!(candidate.storing, Storing::Unable(_) | Storing::Silent)
+            }
+            State::Fresh | State::Late | State::Overdue | State::Failed => false,
+        };
+        self.candidates.iter().filter(takes).count() < K
+    }
+
+    /// Whether a spare is to be asked, or may still answer in time.
+    pub(crate) fn has_spare(&self) -> bool {
+        let pending = |candidate: &Candidate| matches!(candidate.state, State::Asked | State::Late);
+        let fresh = |candidate: &Candidate| candidate.state == State::Fresh;
+        self.candidates.iter().any(pending) || (self.lacks_takers() && self.candidates.iter().any(fresh))
+    }
+
+    /// A node to ask for a token in place of one that does not take the item: the closest that was not asked. It counts
+    /// as asked.
+    pub(crate) fn next_spare(&mut self) -> Option<(CompactAddr, Option<NodeId>)> {
+        if !self.lacks_takers() {
+            return None;
+        }
+        let candidate = self.candidates.iter_mut().find(|candidate| candidate.state == State::Fresh)?;
+        candidate.state = State::Asked;
+        candidate.tries += 1;
+        self.asked = self.asked.saturating_add(1);
+        Some((candidate.addr, candidate.id))
+    }
+
     /// The node to store on next, if any: the closest with a token that has not been tried, as long as fewer than K
     /// have accepted, refused, or not answered yet.
     pub(crate) fn next_to_store_on(&mut self) -> Option<&mut Candidate> {
@@ -326,7 +370,7 @@ impl Lookup {
             let usable = candidate.state == State::Answered && !candidate.token.is_empty();
             match candidate.storing {
                 _ if taken >= K || !usable => false,
-                Storing::Unsent => true,
+                Storing::Unsent | Storing::Again => true,
                 Storing::Unable(_) | Storing::Silent => false,
                 _ => {
                     taken += 1;
@@ -411,7 +455,7 @@ mod tests {
         answer(&mut lookup, 1, &[]);
         assert_eq!(asked(&mut lookup), [5, 6, 7, 8]);
         lookup.on_late(&addr(2));
-        assert_eq!(asked(&mut lookup), [9]);
+        assert_eq!(asked(&mut lookup), [2, 9]);
         (3..=9).for_each(|number| answer(&mut lookup, number, &[]));
         assert!(!lookup.is_finished(), "within patience");
         let mut patient = lookup.clone();
@@ -435,12 +479,12 @@ mod tests {
     }
 
     #[test]
-    fn while_nobody_answers_everybody_is_asked_twice_and_waited_for() {
+    fn while_nobody_answers_everybody_is_waited_for() {
         let mut lookup = Lookup::new(Target::ZERO);
         lookup.offer(None, addr(1), 0);
         assert_eq!(asked(&mut lookup), [1]);
         lookup.on_late(&addr(1));
-        assert_eq!(asked(&mut lookup), [1]);
+        assert_eq!(asked(&mut lookup), [1], "once more");
         lookup.on_late(&addr(1));
         lookup.on_overdue(&addr(1));
         assert_eq!(asked(&mut lookup), []);

@@ -82,7 +82,6 @@ impl<
     /// Memory in which nothing is stored yet. All octets are zero but those of enumerations that start at none.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default would invite copies of kilobytes; `new` is const")]
-    #[expect(clippy::large_stack_frames, reason = "evaluated at compile time when used as it is meant to")]
     pub const fn new() -> Self {
         const { Self::FITS };
         Self {

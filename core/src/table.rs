@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use core::ops::Range;
 
 use crate::addr::CompactAddr;
-use crate::id::{ID_LEN, NodeId, Target};
+use crate::id::{Distance, ID_LEN, NodeId, Target};
 use crate::list::{Empty, List, Slots};
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
@@ -150,22 +150,21 @@ impl<'m> Table<'m> {
     ///
     /// With p the bits that `target` shares with our id, the contacts of bucket p are closest to it, then those of all
     /// later buckets together, then those of p - 1, p - 2 and so on.
-    pub(crate) fn closest<const N: usize>(&self, target: &Target, fits: impl Fn(&Contact) -> bool) -> Closest<N> {
-        let mut closest = Closest { target: *target, contacts: heapless::Vec::new() };
+    pub(crate) fn closest<const N: usize>(&self, target: &Target, fits: impl Fn(&Contact) -> bool) -> Closest<'_, N> {
+        let mut closest = Closest { found: heapless::Vec::new(), contacts: &self.contacts };
         let bucket = self.own.distance(target).shared_prefix() as usize;
         let Range { start, end } = self.range(bucket);
-        let groups = [start..end, end..self.contacts.len()];
-        for group in groups {
-            closest.offer(self.contacts.get(group).unwrap_or_default(), &fits);
-            if closest.contacts.is_full() {
+        for group in [start..end, end..self.contacts.len()] {
+            closest.offer(target, group, &fits);
+            if closest.found.is_full() {
                 return closest;
             }
         }
         let mut end = start;
         while let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) {
             let start = self.start_of(self.bucket(&last.id));
-            closest.offer(self.contacts.get(start..end).unwrap_or_default(), &fits);
-            if closest.contacts.is_full() {
+            closest.offer(target, start..end, &fits);
+            if closest.found.is_full() {
                 break;
             }
             end = start;
@@ -332,36 +331,38 @@ impl<'m> Table<'m> {
 
 /// The closest contacts that were found, nearest first.
 #[derive(Debug)]
-pub(crate) struct Closest<const N: usize> {
-    target: Target,
-    contacts: heapless::Vec<Contact, N>,
+pub(crate) struct Closest<'t, const N: usize> {
+    found: heapless::Vec<(Distance, &'t Contact), N>,
+    contacts: &'t [Contact],
 }
 
-impl<const N: usize> Closest<N> {
-    /// Merges in `group`, of which each is farther than all of the groups before it.
-    fn offer(&mut self, group: &[Contact], fits: &impl Fn(&Contact) -> bool) {
-        for contact in group.iter().filter(|contact| fits(contact)) {
-            let distance = contact.id.distance(&self.target);
-            let at = self.contacts.iter().rposition(|nearer| nearer.id.distance(&self.target) < distance);
-            let at = at.map_or(0, |nearer| nearer + 1);
-            if self.contacts.is_full() {
-                if at >= N {
+impl<'t, const N: usize> Closest<'t, N> {
+    /// Merges in a group of contacts, of which each is farther than all of the groups before it.
+    fn offer(&mut self, target: &Target, group: Range<usize>, fits: &impl Fn(&Contact) -> bool) {
+        for contact in self.contacts.get(group).unwrap_or_default().iter().filter(|contact| fits(contact)) {
+            let distance = contact.id.distance(target);
+            if self.found.is_full() {
+                if self.found.last().is_none_or(|(farthest, _)| *farthest <= distance) {
                     continue;
                 }
-                self.contacts.pop();
+                self.found.pop();
             }
+            let at = self.found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
             // Push and rotate: the panic-free way to insert.
-            if self.contacts.push(*contact).is_ok()
-                && let Some(tail) = self.contacts.get_mut(at..)
-                && !tail.is_empty()
+            if self.found.push((distance, contact)).is_ok()
+                && let Some(tail @ [_, ..]) = self.found.get_mut(at..)
             {
                 tail.rotate_right(1);
             }
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Contact> {
-        self.contacts.iter()
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'t Contact> {
+        self.found.iter().map(|(_, contact)| *contact)
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::addr::CompactAddr;
 use crate::crypto::sha1;
 use crate::id::Target;
+use crate::links::Index;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
@@ -54,9 +55,9 @@ impl Tokens {
     }
 
     pub(crate) fn issue(&self, asker: &CompactAddr, target: &Target) -> [u8; TOKEN_LEN] {
+        let bound = Bound::to(&self.current, asker);
         let mut token = [0; TOKEN_LEN];
-        let (address, rest) = (address_part(&self.current, asker), target_part(&self.current, asker, target));
-        for (to, from) in token.iter_mut().zip(address.into_iter().chain(rest)) {
+        for (to, from) in token.iter_mut().zip(bound.address.into_iter().chain(bound.for_target(target))) {
             *to = from;
         }
         token
@@ -66,15 +67,16 @@ impl Tokens {
     pub(crate) fn accepts_from(&self, writer: &CompactAddr, offered: &[u8]) -> bool {
         let Some((offered, _)) = parts(offered) else { return false };
         // Both are always computed and compared, so that time tells nothing.
-        equal(&address_part(&self.current, writer), offered) | equal(&address_part(&self.previous, writer), offered)
+        let [current, previous] = [&self.current, &self.previous].map(|secret| Bound::to(secret, writer).address);
+        equal(&current, offered) | equal(&previous, offered)
     }
 
     /// Whether the token was issued to this address for this target, if [`accepts_from`](Self::accepts_from) has said
     /// that it was issued to this address.
     pub(crate) fn accepts_for(&self, writer: &CompactAddr, target: &Target, offered: &[u8]) -> bool {
         let Some((_, offered)) = parts(offered) else { return false };
-        equal(&target_part(&self.current, writer, target), offered)
-            | equal(&target_part(&self.previous, writer, target), offered)
+        let expected = [&self.current, &self.previous].map(|secret| Bound::to(secret, writer).for_target(target));
+        expected.iter().any(|expected| equal(expected, offered))
     }
 }
 
@@ -83,22 +85,29 @@ fn parts(token: &[u8]) -> Option<(&[u8; ADDRESS_PART], &[u8; TARGET_PART])> {
     Some((address, target.try_into().ok()?))
 }
 
-fn address_part(secret: &[u8; 16], addr: &CompactAddr) -> [u8; ADDRESS_PART] {
-    prefix(sha1(&[secret, addr.ip()]))
+/// What one secret says about one address.
+struct Bound {
+    address: [u8; ADDRESS_PART],
+    /// The key of the second part. It need not withstand cryptanalysis: whoever finds it out can only make tokens for
+    /// his own address, which he could just as well ask for.
+    key: [u8; 8],
 }
 
-fn target_part(secret: &[u8; 16], addr: &CompactAddr, target: &Target) -> [u8; TARGET_PART] {
-    prefix(sha1(&[secret, addr.ip(), target.as_bytes()]))
-}
-
-/// At most 16 + 16 + 20 octets are hashed, one block of SHA-1. Lengths are fixed for each family and the digest is cut,
-/// so that a keyed prefix is enough of a key.
-fn prefix<const N: usize>(digest: [u8; 20]) -> [u8; N] {
-    let mut prefix = [0; N];
-    for (to, from) in prefix.iter_mut().zip(digest) {
-        *to = from;
+impl Bound {
+    /// At most 16 + 16 octets are hashed, one block of SHA-1. The length is fixed for each family and the digest is cut,
+    /// so that a keyed prefix is enough of a key.
+    fn to(secret: &[u8; 16], addr: &CompactAddr) -> Self {
+        let digest = sha1(&[secret, addr.ip()]);
+        let (mut address, mut key) = ([0; ADDRESS_PART], [0; 8]);
+        for (to, from) in address.iter_mut().chain(&mut key).zip(digest) {
+            *to = from;
+        }
+        Self { address, key }
     }
-    prefix
+
+    fn for_target(&self, target: &Target) -> [u8; TARGET_PART] {
+        Index::new(u64::from_le_bytes(self.key)).hash(target.as_bytes()).to_le_bytes()
+    }
 }
 
 /// Compares in a time that depends on nothing secret.

@@ -147,8 +147,8 @@ impl<'m> Transactions<'m> {
     }
 
     /// The smoothed round trip, once one was measured.
-    pub(crate) const fn round_trip(&self) -> Option<Duration> {
-        self.round_trip.smoothed
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.smoothed.map(|micros| Duration::from_micros(micros.into()))
     }
 
     /// Opens a transaction and returns its id; `None` if too many are in flight.
@@ -271,15 +271,18 @@ impl Transaction {
     }
 }
 
-/// How long answers take, smoothed as TCP does it (RFC 6298), over all nodes together: most are asked only once.
+/// How long answers take, smoothed as TCP does it (RFC 6298), over all nodes together: most are asked only once. In whole
+/// microseconds, as moments have them: with a fraction, a deadline would come before its time is up.
 #[derive(Debug, Default)]
 struct RoundTrip {
-    smoothed: Option<Duration>,
-    deviation: Duration,
+    smoothed: Option<u32>,
+    deviation: u32,
 }
 
 impl RoundTrip {
     fn measured(&mut self, sample: Duration) {
+        // No answer comes after FULL_TIMEOUT, so that a sample has 22 bits and nothing here can overflow.
+        let sample = u32::try_from(sample.min(FULL_TIMEOUT).as_micros()).unwrap_or(u32::MAX >> 8);
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);
@@ -295,12 +298,13 @@ impl RoundTrip {
     fn short(&self) -> Duration {
         match self.smoothed {
             None => FIRST_SHORT,
-            Some(smoothed) => (smoothed + self.deviation * 4).clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1),
+            Some(smoothed) => Duration::from_micros(u64::from(smoothed) + 4 * u64::from(self.deviation))
+                .clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1),
         }
     }
 
     fn patience(&self) -> Duration {
-        (self.short() * PATIENCE.0).max(PATIENCE.1)
+        self.short().saturating_mul(PATIENCE.0).max(PATIENCE.1)
     }
 }
 
@@ -406,6 +410,28 @@ mod tests {
         assert!(round_trip.short() > Duration::from_millis(400));
         (0..20).for_each(|_| round_trip.measured(Duration::from_secs(3)));
         assert_eq!(round_trip.short(), SHORT_BOUNDS.1);
+    }
+
+    quickcheck::quickcheck! {
+        fn a_deadline_comes_when_its_time_is_up(samples: Vec<u32>) -> bool {
+            with_transactions(4, |transactions, rng| {
+                let mut now = 0;
+                for sample in samples {
+                    let id = open_at(transactions, rng, now);
+                    now += u64::from(sample % 1_000_000);
+                    transactions.answer(Instant::from_micros(now), &addr(1), &id, None);
+                }
+                open_at(transactions, rng, now);
+                while let Some(next) = transactions.next_timeout() {
+                    assert!(transactions.elapse(next).is_some());
+                }
+            });
+            true
+        }
+    }
+
+    fn open_at(transactions: &mut Transactions<'_>, rng: &mut Rng, micros: u64) -> [u8; 4] {
+        transactions.open(Instant::from_micros(micros), rng, addr(1), None, Purpose::Probe).unwrap()
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::datagram::{Id, Value, addr, compact_nodes, dict, error, query, reply,
 /// A configuration without budgets, so that a test may ask as often as it likes.
 #[must_use]
 pub fn config() -> Config {
-    Config { queries: Rate::UNLIMITED, verifications: Rate::UNLIMITED, ..Config::new([7; 32]) }
+    Config { joins: false, queries: Rate::UNLIMITED, verifications: Rate::UNLIMITED, ..Config::new([7; 32]) }
 }
 
 /// Capacities of both families, small enough to be filled.

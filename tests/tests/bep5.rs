@@ -358,9 +358,14 @@ fn line_10_a_quiet_bucket_is_refreshed_with_a_random_target_in_it() {
     assert_eq!(script.sent, []);
 }
 
+/// A node with the id zero that joins by itself.
+fn joining() -> Script<'static> {
+    Script::with(&capacity(), &Config { id: Some(NodeId::ZERO), joins: true, ..config() })
+}
+
 #[test]
 fn line_10_a_node_that_knows_nobody_joins_by_asking_for_itself() {
-    let mut script = zero();
+    let mut script = joining();
     let all: Vec<_> = (0..6).map(|number| (in_bucket(u32::from(number), number), place(number.into()))).collect();
     for (id, at) in &all {
         script.add(*at, Remote { nodes: all.clone(), ..Remote::new(*id) });
@@ -371,15 +376,15 @@ fn line_10_a_node_that_knows_nobody_joins_by_asking_for_itself() {
     assert_eq!(script.node.contacts().count(), 6);
     for (_, at) in &all {
         let asked = script.remote(*at).asked_for("find_node");
-        assert_eq!(asked.len(), 1);
-        assert_eq!(asked[0].get("target"), Some(&[0; 20].into()));
+        assert!(!asked.is_empty());
+        assert!(asked.iter().all(|question| question.get("target") == Some(&[0; 20].into())));
     }
     assert_eq!(script.events, [], "nobody asked for it, so nobody is told");
 }
 
 #[test]
 fn line_10_joining_is_tried_again_and_not_too_often() {
-    let mut script = zero();
+    let mut script = joining();
     script.node.add_bootstrap(place(0)).unwrap();
     script.run_for(60 * MINUTE);
     let tries = script.sent.len();

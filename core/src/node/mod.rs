@@ -1,8 +1,12 @@
 //! The node: where the tables meet. Its public methods are here; what they do is in the other files of this folder:
-//! [`serve`] answers strangers, [`query`] runs our own queries, [`upkeep`] keeps the routing table and the clock.
+//! [`serve`] answers strangers; [`query`] is one query of ours, which starts and asks in [`asking`], goes on in
+//! [`answers`] and is reported by [`telling`]; [`upkeep`] keeps the routing table and the clock.
 
+mod answers;
+mod asking;
 mod query;
 mod serve;
+mod telling;
 mod upkeep;
 
 use core::net::SocketAddr;
@@ -21,7 +25,7 @@ use crate::memory::Storage;
 use crate::peers::{Peer, Peers};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::store::{Full, Report, Store};
+use crate::store::{Report, Store};
 use crate::table::{Contact, Table};
 use crate::time::{Duration, Instant};
 use crate::token::Tokens;
@@ -153,7 +157,7 @@ impl<'m> Node<'m> {
             query_limit: Limit::new(config.queries, index),
             verification_limit: Limit::new(config.verifications, index),
             bootstrap: heapless::Vec::new(),
-            upkeep: Upkeep::new(),
+            upkeep: Upkeep::new(now, config.joins && !config.read_only),
             rng,
         }
     }
@@ -226,8 +230,9 @@ impl<'m> Node<'m> {
     }
 
     /// Joins the network: walks towards our own id, so that our neighbours are known to us and we to them (BEP 5,
-    /// "Routing Table"). A node that is not read-only also does so by itself, as long as it knows nobody.
+    /// "Routing Table"). Most nodes also do so by themselves, and again from time to time ([`Config::joins`]).
     pub fn bootstrap(&mut self, now: Instant) -> Result<QueryHandle, QueryError> {
+        self.note_join();
         self.find_node(now, self.id.into())
     }
 
@@ -347,7 +352,7 @@ impl<'m> Node<'m> {
 
     /// How long an answer takes, smoothed over all nodes; unknown before the first.
     #[must_use]
-    pub const fn round_trip(&self) -> Option<Duration> {
+    pub fn round_trip(&self) -> Option<Duration> {
         self.transactions.round_trip()
     }
 
@@ -380,10 +385,7 @@ impl<'m> Node<'m> {
         if let Some(item) = item.as_mutable() {
             item.verify()?;
         }
-        match self.store.restore(now, &item.target(), item, remaining) {
-            Ok(restored) => Ok(restored),
-            Err(Full) => Ok(false),
-        }
+        Ok(self.store.restore(now, &item.target(), item, remaining).unwrap_or(false))
     }
 
     fn table_of(&self, family: Family) -> &Table<'m> {

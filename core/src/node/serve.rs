@@ -232,7 +232,7 @@ impl Node<'_> {
             want.includes(family, asker.addr.family()).then(|| {
                 let table = self.table_of(family);
                 let mut closest = table.closest::<K>(target, |contact| contact.standing(asker.now) == Standing::Good);
-                if closest.iter().count() < K {
+                if closest.len() < K {
                     closest = table.closest(target, |contact| contact.is_named(asker.now, NAMED_WITHIN));
                 }
                 let mut list = NodeList::new(family);

@@ -1,10 +1,10 @@
 //! What a node does unasked: it lets time pass, gets to know those who ask it, looks after quiet contacts, refreshes
 //! buckets, and joins the network again when it has lost it (BEP 5, "Routing Table").
 
-use crate::addr::CompactAddr;
+use crate::addr::{CompactAddr, Family};
 use crate::id::{NodeId, Target};
 use crate::node::Node;
-use crate::table::QUIET;
+use crate::table::{Admission, QUIET};
 use crate::time::{Duration, Instant};
 use crate::transactions::{Asked, Purpose};
 use crate::wire::Method;
@@ -13,22 +13,30 @@ use crate::wire::Method;
 /// whoever is worth knowing asks again.
 const PROSPECTS: usize = 16;
 
-/// The first and the longest pause between attempts to join, while nobody answers.
-const REJOIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(15 * 60));
+/// The first and the longest pause between walks towards our own id, and how fast it grows. Who joins a network that is
+/// just beginning finds few nodes that know each other yet, so it looks again soon; later, every 15 minutes, the walk
+/// finds the neighbours that have come since. Without any answer, the same pauses keep a lost network from being asked
+/// too often.
+const JOIN_PAUSE: (Duration, Duration, u32) = (Duration::from_secs(1), Duration::from_secs(15 * 60), 4);
+
+/// The pause when there is no free query for a refresh.
+const BUSY_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Upkeep {
     prospects: heapless::Vec<(NodeId, CompactAddr), PROSPECTS, u8>,
     /// When contacts or buckets need attention next.
     due: Instant,
-    /// When to try to join, as long as no contact is known.
+    /// When to walk towards our own id next.
     join_at: Instant,
     join_pause: Duration,
+    /// Whether to do so at all.
+    joins: bool,
 }
 
 impl Upkeep {
-    pub(super) const fn new() -> Self {
-        Self { prospects: heapless::Vec::new(), due: Instant::ZERO, join_at: Instant::ZERO, join_pause: REJOIN.0 }
+    pub(super) const fn new(now: Instant, joins: bool) -> Self {
+        Self { prospects: heapless::Vec::new(), due: Instant::FAR, join_at: now, join_pause: JOIN_PAUSE.0, joins }
     }
 }
 
@@ -57,12 +65,11 @@ impl Node<'_> {
         }
     }
 
-    /// A node has answered a question of ours: if there is room, it is a contact from now on, to be looked after when it
-    /// has been quiet for a while.
+    /// A node has answered a question of ours: it is a contact, if there is room.
     pub(super) fn note_answer(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
-        self.table_of_mut(addr.family()).answered(now, id, addr);
-        self.upkeep.join_pause = REJOIN.0;
-        self.upkeep.due = self.upkeep.due.min(now + QUIET);
+        if self.table_of_mut(addr.family()).answered(now, id, addr) == Admission::Added {
+            self.upkeep.due = self.upkeep.due.min(now + QUIET);
+        }
     }
 
     /// A question was not answered: a contact who was asked is looked at again soon.
@@ -71,25 +78,27 @@ impl Node<'_> {
         self.upkeep.due = self.upkeep.due.min(now);
     }
 
-    /// Whether the node should join the network by itself.
-    fn wants_to_join(&self) -> bool {
-        !self.config.read_only
-            && !self.bootstrap.is_empty()
-            && self.table.contacts().is_empty()
-            && self.table6.contacts().is_empty()
+    /// The node has been told to join now.
+    pub(super) const fn note_join(&mut self) {
+        self.upkeep.joins = true;
     }
 
-    /// When upkeep has something to do.
+    /// Whether the node knows anybody to ask.
+    fn knows_somebody(&self) -> bool {
+        !(self.bootstrap.is_empty() && self.table.contacts().is_empty() && self.table6.contacts().is_empty())
+    }
+
+    /// When to walk towards our own id.
+    fn next_join(&self) -> Option<Instant> {
+        (self.upkeep.joins && self.knows_somebody()).then_some(self.upkeep.join_at)
+    }
+
+    /// When upkeep has something to do. While no more questions fit, it waits for the end of one of those.
     pub(super) fn upkeep_deadline(&self) -> Option<Instant> {
-        // Nothing can be asked before a question in flight has ended, and that is a deadline of its own.
         if self.transactions.is_full() {
             return None;
         }
-        if self.wants_to_join() && !self.is_joining() {
-            return Some(self.upkeep.join_at);
-        }
-        let known = !self.table.contacts().is_empty() || !self.table6.contacts().is_empty();
-        known.then_some(self.upkeep.due)
+        [self.next_join(), Some(self.upkeep.due)].into_iter().flatten().min().filter(|due| *due < Instant::FAR)
     }
 
     /// Writes the next question of upkeep into `buf`.
@@ -103,10 +112,15 @@ impl Node<'_> {
                 return Some((addr, len));
             }
         }
-        if self.wants_to_join() && now >= self.upkeep.join_at && !self.is_joining() {
+        if self.next_join().is_some_and(|join_at| now >= join_at) {
             self.upkeep.join_at = now + self.upkeep.join_pause;
-            self.upkeep.join_pause = (self.upkeep.join_pause * 2).min(REJOIN.1);
-            self.start_internal(now, Target::from(self.id))?;
+            self.upkeep.join_pause = self.upkeep.join_pause.saturating_mul(JOIN_PAUSE.2).min(JOIN_PAUSE.1);
+            for family in [Family::V4, Family::V6] {
+                // One that the application has just started serves as well.
+                if !self.is_joining(family) {
+                    self.start_internal(now, family, Target::from(self.id));
+                }
+            }
             return self.next_question(now, buf);
         }
         if now < self.upkeep.due {
@@ -117,10 +131,16 @@ impl Node<'_> {
             let len = self.ask(now, addr, id, Purpose::Probe, Method::Ping, buf)?;
             return Some((addr, len));
         }
-        if let Some(target) = self.table.next_refresh(now, &mut self.rng) {
-            // Without a free query the bucket waits for its next turn.
-            self.start_internal(now, target)?;
-            return self.next_question(now, buf);
+        for family in [Family::V4, Family::V6] {
+            let Self { table, table6, rng, .. } = self;
+            let table = if family == Family::V4 { table } else { table6 };
+            let Some(target) = table.next_refresh(now, rng) else { continue };
+            if self.start_internal(now, family, target) {
+                return self.next_question(now, buf);
+            }
+            // The application uses all queries: the bucket waits for its next turn, the others for a moment.
+            self.upkeep.due = now + BUSY_PAUSE;
+            return None;
         }
         self.upkeep.due = self.table.next_due().min(self.table6.next_due());
         None

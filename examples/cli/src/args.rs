@@ -1,0 +1,312 @@
+//! What can be written on the command line. Everything that is wrong in itself is refused here, before anything is sent.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bep44::mutable_torrent::Magnet;
+use bep44::{MAX_SALT, PublicKey, Target, from_hex};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::failure::Failure;
+
+const HEADING: &str = "Network";
+
+/// Stores and finds small data in the BitTorrent DHT (BEP 44)
+///
+/// Try `bep44 demo` first: it needs no network.
+#[derive(Debug, Parser)]
+#[command(name = "bep44", version, arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Write one JSON object a line to standard output, and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on standard error: each node that answers
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) join: Join,
+}
+
+/// How a node joins a network.
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    /// Listen here; a loopback address keeps to this host [default: 0.0.0.0:0]
+    #[arg(long, global = true, value_name = "ADDR", value_parser = bind_addr, help_heading = HEADING)]
+    pub(crate) bind: Option<SocketAddr>,
+    /// Join through this node, more than one if repeated [default: the public bootstrap nodes]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = HEADING)]
+    pub(crate) bootstrap: Vec<HostPort>,
+    /// Give up after so long
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true, help_heading = HEADING)]
+    pub(crate) timeout: Duration,
+    /// What drives the node
+    #[arg(long, global = true, default_value = "blocking", help_heading = HEADING)]
+    runtime: Runtime,
+    /// Write a trace for `replay`
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    record: Option<PathBuf>,
+}
+
+impl Join {
+    /// Refuses what this build cannot do.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.record.is_some() {
+            return Err(Failure::not_yet("--record", "leave it out"));
+        }
+        match self.runtime {
+            Runtime::Blocking => Ok(()),
+            _ => Err(Failure::not_yet("--runtime other than blocking", "leave it out")),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    Blocking,
+    Smol,
+    AsyncStd,
+    Tokio,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what this does, in a small network of its own on this host
+    Demo,
+    /// Write a new secret key to a file
+    Keygen(Keygen),
+    /// Store a value: immutable, or mutable with --key
+    Put(Put),
+    /// Find a value: immutable by its target, or the newest one of a key
+    Get(Get),
+    /// Point a key at a torrent (BEP 46)
+    Publish(Publish),
+    /// Find the torrent that a key points at (BEP 46)
+    Resolve(Resolve),
+    /// Announce a peer of a torrent (BEP 5)
+    Announce(Announce),
+    /// Find peers of a torrent (BEP 5)
+    Peers(InfoHash),
+    /// Ask one node for a sign of life
+    Ping(Ping),
+    /// Walk to the nodes closest to a target, hop by hop
+    Lookup(Lookup),
+    /// Run a full node until SIGINT or SIGTERM
+    Node(Node),
+    #[command(hide = true, disable_help_flag = true)]
+    Watch {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    #[command(hide = true, disable_help_flag = true)]
+    Replay {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    #[command(hide = true, disable_help_flag = true)]
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// The file to write; never one that exists
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// The value, stored as a byte string of 996 octets at most; `-` reads standard input
+    #[arg(required_unless_present = "file", allow_hyphen_values = true)]
+    pub(crate) value: Option<String>,
+    /// Read the value from this file
+    #[arg(long, value_name = "PATH", conflicts_with = "value")]
+    pub(crate) file: Option<PathBuf>,
+    /// The value is bencoded already, in 1,000 octets at most
+    #[arg(long)]
+    pub(crate) bencoded: bool,
+    /// Store a mutable item, signed with the secret key in this file (see keygen)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Tells several items of one key apart: 64 octets at most
+    #[arg(long, requires = "key", allow_hyphen_values = true)]
+    pub(crate) salt: Option<Salt>,
+    /// The sequence number; without it, the newest is read first and the next one written
+    #[arg(long, value_name = "N", requires = "key", value_parser = sequence_number, allow_negative_numbers = true)]
+    pub(crate) seq: Option<i64>,
+    /// Store only where this sequence number is stored, or nothing
+    #[arg(long, value_name = "N", requires = "key", value_parser = sequence_number, allow_negative_numbers = true)]
+    pub(crate) cas: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// Where the immutable item is stored: 40 hexadecimal digits
+    #[arg(required_unless_present = "public_key", conflicts_with = "public_key")]
+    pub(crate) target: Option<Target>,
+    /// The newest mutable item of this key: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    pub(crate) public_key: Option<PublicKey>,
+    /// The item's salt
+    #[arg(long, requires = "public_key", conflicts_with = "target", allow_hyphen_values = true)]
+    pub(crate) salt: Option<Salt>,
+    /// Only if it is newer than this
+    #[arg(long, value_name = "N", requires = "public_key", conflicts_with = "target", value_parser = sequence_number, allow_negative_numbers = true)]
+    pub(crate) seq: Option<i64>,
+    /// Write the value to standard output as it is, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// The torrent: 40 hexadecimal digits
+    pub(crate) infohash: Target,
+    /// The secret key that signs (see keygen)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Tells several torrents of one key apart: 64 octets at most
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) salt: Option<Salt>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// magnet:?xs=urn:btpk:... with &s=... if there is a salt
+    pub(crate) magnet: Magnet,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Announce {
+    /// The torrent: 40 hexadecimal digits
+    pub(crate) infohash: Target,
+    /// The port that the peer listens on
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoHash {
+    /// The torrent: 40 hexadecimal digits
+    pub(crate) infohash: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    /// The node
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) addr: HostPort,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lookup {
+    /// Any point: 40 hexadecimal digits
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Node {
+    /// Ask, but answer nobody
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// A host and a port: an address, or a name to look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HostPort {
+    Addr(SocketAddr),
+    Name(String, u16),
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected HOST:PORT, such as 127.0.0.1:6881, [::1]:6881 or router.example:6881".to_owned();
+        if let Ok(addr) = text.parse::<SocketAddr>() {
+            return if addr.port() == 0 { Err(expected()) } else { Ok(Self::Addr(addr)) };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+        // Digits and dots alone would be an address, and are none.
+        let is_number = host.chars().all(|c| c.is_ascii_digit() || c == '.');
+        match port.parse() {
+            Ok(port @ 1..) if !is_number && host.chars().all(is_name) => Ok(Self::Name(host.to_owned(), port)),
+            _ => Err(expected()),
+        }
+    }
+}
+
+/// A salt within its limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Salt(pub(crate) String);
+
+impl FromStr for Salt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_SALT {
+            return Err(format!("the salt has {} octets; the limit is {MAX_SALT}", text.len()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn bind_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected ADDRESS:PORT, such as 0.0.0.0:6881 or [::]:0".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+fn sequence_number(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(seq @ 0..) => Ok(seq),
+        _ => Err(format!("expected a sequence number from 0 to {}", i64::MAX)),
+    }
+}
+
+fn public_key(text: &str) -> Result<PublicKey, String> {
+    let octets = from_hex(text).map_err(|error| error.to_string())?;
+    let found = octets.len();
+    let key = octets.try_into().map_err(|_| format!("expected 64 hexadecimal digits, found {}", 2 * found))?;
+    Ok(PublicKey(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        let parse = |text: &str| text.parse::<HostPort>();
+        assert_eq!(parse("[::1]:6881"), Ok(HostPort::Addr("[::1]:6881".parse().unwrap())));
+        assert_eq!(parse("a.b-c:1"), Ok(HostPort::Name("a.b-c".to_owned(), 1)));
+        for bad in ["", "host", "host:", ":1", "host:0", "host:65536", "::1:6881", "1.2.3:5", "300.1.1.1:5", "a b:1"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

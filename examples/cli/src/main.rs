@@ -1,0 +1,56 @@
+//! The command line of the BitTorrent DHT's storage of small data (BEP 44): `bep44 --help` says what it can do.
+#![forbid(unsafe_code)]
+
+mod announce;
+mod args;
+mod demo;
+mod failure;
+mod get;
+mod key;
+mod network;
+mod node;
+mod output;
+mod put;
+mod torrent;
+mod value;
+mod walk;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let output = Output::new(cli.common.json, cli.common.verbose);
+    match run(&cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&output),
+    }
+}
+
+fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    let join = &cli.common.join;
+    join.check()?;
+    match &cli.command {
+        Command::Demo => demo::run(output),
+        Command::Keygen(args) => key::generate(args, output),
+        Command::Put(args) => put::run(args, join, output),
+        Command::Get(args) => get::run(args, join, output),
+        Command::Publish(args) => torrent::publish(args, join, output),
+        Command::Resolve(args) => torrent::resolve(args, join, output),
+        Command::Announce(args) => announce::announce(args, join, output),
+        Command::Peers(args) => announce::peers(args, join, output),
+        Command::Ping(args) => walk::ping(args, join, output),
+        Command::Lookup(args) => walk::lookup(args, join, output),
+        Command::Node(args) => node::run(args, join, output),
+        Command::Watch { .. } => Err(Failure::not_yet("watch", "use get --public-key with --seq")),
+        Command::Replay { .. } => Err(Failure::not_yet("replay", "traces cannot be replayed")),
+        Command::Sim { .. } => Err(Failure::not_yet("sim", "demo runs a small network in real time")),
+    }
+}

@@ -1,0 +1,412 @@
+//! The driver without a runtime: one thread that sleeps until a datagram, a command or a deadline, and calls that wait.
+//!
+//! Deadlines are met to the millisecond, which is how exactly the system's poll sleeps. No thread polls.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_channel::{Receiver, TryRecvError};
+use bep44_core::crypto::{PublicKey, SecretKey};
+use bep44_core::id::{NodeId, Target};
+use bep44_core::{Outcome, Stats};
+use futures_lite::future::block_on;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::builder::{Builder, Parts};
+use crate::client::{self, Client, FoundPeers, Got, PutOutcome, Update};
+use crate::clock::Clock;
+use crate::error::{BuildError, Error};
+use crate::item::{Immutable, Mutable};
+use crate::socket::{SendFailure, send_failure};
+use crate::turn::{Answered, Command, Known, NodeEvent, Progress, Step, Turn, Want};
+
+const SOCKET: Token = Token(0);
+const COMMANDS: Token = Token(1);
+
+/// Datagrams taken in before others have their turn: our own packets, and those who wait.
+const BATCH: usize = 64;
+
+/// Octets of the largest datagram that is read whole. BEP 32 asks for 1,024; nobody sends more than one Ethernet frame.
+const INCOMING: usize = 2_048;
+
+/// A node of the DHT on a thread of its own. Clones are cheap and name the same node; it ends when the last one (and
+/// the last iterator made from one) is dropped, or by [`shutdown`](Self::shutdown).
+#[derive(Debug, Clone)]
+pub struct Dht {
+    client: Client,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Builder<Dht> {
+    /// Binds the socket and starts the thread.
+    ///
+    /// # Errors
+    /// The address is in use or not ours, a bootstrap address cannot be used, or the system gives no thread, poll or
+    /// randomness.
+    pub fn build(self) -> Result<Dht, BuildError> {
+        let Parts { socket, addr, turn, clock, commands: (sender, commands) } = self.parts()?;
+        let poll = Poll::new().map_err(BuildError::Driver)?;
+        let mut socket = UdpSocket::from_std(socket);
+        poll.registry().register(&mut socket, SOCKET, Interest::READABLE).map_err(BuildError::Driver)?;
+        let bell = Arc::new(Bell(mio::Waker::new(poll.registry(), COMMANDS).map_err(BuildError::Driver)?));
+        let client = Client::new(sender, Arc::clone(&bell).into(), turn.node().id(), addr);
+        let driver = Driver { turn, poll, socket, commands, clock, _bell: bell };
+        let thread = std::thread::Builder::new()
+            .name(format!("bep44 {addr}"))
+            .spawn(move || driver.run())
+            .map_err(BuildError::Driver)?;
+        Ok(Dht { client, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+}
+
+/// Wakes the thread when a command waits.
+#[derive(Debug)]
+struct Bell(mio::Waker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Fails only when the counter behind it is full, and then the thread is awake.
+        let _ = self.0.wake();
+    }
+}
+
+impl Dht {
+    /// Settings to start from.
+    pub fn builder() -> Builder<Self> {
+        Builder::new()
+    }
+
+    /// The node's id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.client.id()
+    }
+
+    /// The address of the node's socket, with the real port.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.client.local_addr()
+    }
+
+    /// The handle behind this one, for who has an executor.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Joins the network: walks towards the node's own id. A node that is not read-only does so by itself at its start;
+    /// this waits until it is done.
+    ///
+    /// # Errors
+    /// Nobody to ask, or no outcome in time.
+    pub fn bootstrap(&self) -> Result<Outcome, Error> {
+        block_on(self.client.bootstrap())
+    }
+
+    /// Looks for the immutable item at `target`.
+    ///
+    /// # Errors
+    /// Nobody to ask, or no outcome in time.
+    pub fn get(&self, target: Target) -> Result<Got<Immutable>, Error> {
+        block_on(self.client.get(target))
+    }
+
+    /// Looks for versions of the mutable item of `key` and `salt` (empty: none) that are newer than `newer_than`, and
+    /// gives each improvement as it comes.
+    #[must_use = "dropping it cancels the query"]
+    pub fn get_mutable(&self, key: PublicKey, salt: &[u8], newer_than: Option<i64>) -> Versions {
+        Versions(self.client.get_mutable(key, salt, newer_than))
+    }
+
+    /// Looks for the newest version of the mutable item of `key` and `salt` (empty: none), if it is newer than
+    /// `newer_than`.
+    ///
+    /// # Errors
+    /// The salt is too long, nobody to ask, or no outcome in time.
+    pub fn newest(&self, key: PublicKey, salt: &[u8], newer_than: Option<i64>) -> Result<Got<Mutable>, Error> {
+        block_on(self.client.newest(key, salt, newer_than))
+    }
+
+    /// Stores an immutable item on the nodes closest to its target.
+    ///
+    /// # Errors
+    /// Nobody to ask, or no outcome in time. That nodes refuse or are silent is told in the outcome.
+    pub fn put(&self, item: &Immutable) -> Result<PutOutcome, Error> {
+        block_on(self.client.put(item))
+    }
+
+    /// Stores a mutable item on the nodes closest to its target; with `cas` only where this sequence number is stored,
+    /// or nothing.
+    ///
+    /// # Errors
+    /// Nobody to ask, or no outcome in time. That nodes refuse or are silent is told in the outcome.
+    pub fn put_mutable(&self, item: &Mutable, cas: Option<i64>) -> Result<PutOutcome, Error> {
+        block_on(self.client.put_mutable(item, cas))
+    }
+
+    /// Reads the newest version, lets `change` make a new value of it (bencoded; `None`: leave it as it is), and writes
+    /// that with the next sequence number, on condition that nobody else has written meanwhile: see [`Client::update`].
+    ///
+    /// # Errors
+    /// A limit is not kept, nobody to ask, no outcome in time, or others were faster each time.
+    pub fn update(
+        &self,
+        secret: &SecretKey,
+        salt: &[u8],
+        change: impl FnMut(Option<&Mutable>) -> Option<Vec<u8>>,
+    ) -> Result<Update, Error> {
+        block_on(self.client.update(secret, salt, change))
+    }
+
+    /// Looks for peers of `info_hash` (BEP 5).
+    ///
+    /// # Errors
+    /// Nobody to ask, or no outcome in time.
+    pub fn get_peers(&self, info_hash: Target) -> Result<FoundPeers, Error> {
+        block_on(self.client.get_peers(info_hash))
+    }
+
+    /// Announces that a peer of `info_hash` listens on this host, on `port` or, without one, on the node's own (BEP 5).
+    ///
+    /// # Errors
+    /// Nobody to ask, or no outcome in time. That nodes refuse or are silent is told in the outcome.
+    pub fn announce(&self, info_hash: Target, port: Option<u16>) -> Result<FoundPeers, Error> {
+        block_on(self.client.announce(info_hash, port))
+    }
+
+    /// Asks the node at `addr` for a sign of life.
+    ///
+    /// # Errors
+    /// It gave none, or no packet can be sent there.
+    pub fn ping(&self, addr: SocketAddr) -> Result<Answered, Error> {
+        block_on(self.client.ping(addr))
+    }
+
+    /// Walks towards `target` and gives each node that answers, as it does.
+    #[must_use = "dropping it cancels the query"]
+    pub fn lookup(&self, target: Target) -> Lookup {
+        Lookup(self.client.lookup(target))
+    }
+
+    /// Starts any query and gives all that happens to it, as it happens.
+    #[must_use = "dropping it cancels the query"]
+    pub fn start(&self, want: Want) -> Steps {
+        Steps(self.client.start(want, true))
+    }
+
+    /// The routing table, the farthest first.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn contacts(&self) -> Result<Vec<Known>, Error> {
+        block_on(self.client.contacts())
+    }
+
+    /// The counters.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        block_on(self.client.stats())
+    }
+
+    /// Remembers `addr` as a node of the network, to be asked when no other is known.
+    ///
+    /// # Errors
+    /// No packet can be sent there, or too many are remembered already.
+    pub fn add_bootstrap(&self, addr: SocketAddr) -> Result<(), Error> {
+        block_on(self.client.add_bootstrap(addr))
+    }
+
+    /// What happens from now on to the items that the node stores for others. Ends with the node, and does not keep it
+    /// running.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn events(&self) -> Result<NodeEvents, Error> {
+        self.client.events().map(NodeEvents)
+    }
+
+    /// Ends the node, whoever still holds a handle, and waits until its thread is gone and its port is free.
+    pub fn shutdown(&self) {
+        self.client.shutdown();
+        // A thread that panicked while it held the lock has left the handle intact.
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // If the driver panicked, it has ended as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Improving versions of a mutable item, each as it comes. Dropping it cancels the query.
+#[derive(Debug)]
+pub struct Versions(client::Versions);
+
+impl Versions {
+    /// Who was asked and who answered, once there is nothing more to come.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.0.outcome()
+    }
+}
+
+impl Iterator for Versions {
+    type Item = Result<Mutable, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        block_on(self.0.next()).transpose()
+    }
+}
+
+/// The steps of a walk, each as it comes. Dropping it cancels the query.
+#[derive(Debug)]
+pub struct Lookup(client::Lookup);
+
+impl Lookup {
+    /// Who was asked and who answered, once the walk is finished.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.0.outcome()
+    }
+}
+
+impl Iterator for Lookup {
+    type Item = Result<Answered, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        block_on(self.0.next()).transpose()
+    }
+}
+
+/// All that happens to a query, each thing as it comes. Dropping it cancels the query.
+#[derive(Debug)]
+pub struct Steps(client::Query);
+
+impl Steps {
+    /// Who was asked, who answered, who stored, once there is nothing more to come.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.0.ended()
+    }
+}
+
+impl Iterator for Steps {
+    type Item = Result<Progress, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        block_on(self.0.next()).transpose()
+    }
+}
+
+/// What happens to the items that a node stores for others. Ends with the node.
+#[derive(Debug)]
+pub struct NodeEvents(Receiver<NodeEvent>);
+
+impl Iterator for NodeEvents {
+    type Item = NodeEvent;
+
+    fn next(&mut self) -> Option<NodeEvent> {
+        block_on(self.0.recv()).ok()
+    }
+}
+
+struct Driver {
+    turn: Turn,
+    poll: Poll,
+    socket: UdpSocket,
+    commands: Receiver<Command>,
+    clock: Clock,
+    /// Kept, because a bell that is gone with the last handle takes its last ring with it.
+    _bell: Arc<Bell>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        Turn::close(&self.commands);
+    }
+}
+
+impl Driver {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(2);
+        let mut incoming = vec![0; INCOMING];
+        // The poll tells of a datagram once, so the socket is read until it is empty, if need be over several turns.
+        let mut readable = false;
+        loop {
+            let deadline = match self.turn.next(self.clock.now()) {
+                Step::Send(packet) => {
+                    let to = packet.to;
+                    if let Err(SendFailure::Unreachable) = send(&self.socket, packet.datagram, to) {
+                        self.turn.on_unreachable(self.clock.now(), to);
+                    }
+                    continue;
+                }
+                Step::Wait(deadline) => deadline,
+                Step::End => return,
+            };
+            let wait = if readable { Some(Duration::ZERO) } else { deadline.map(|at| at.since(self.clock.now())) };
+            match self.poll.poll(&mut events, wait) {
+                Ok(()) => {}
+                // A signal handler has run on this thread: nothing has happened.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Without its poll the driver cannot go on; who waits is told that the node is closed.
+                Err(_) => return,
+            }
+            readable |= events.iter().any(|event| event.token() == SOCKET);
+            self.take_commands();
+            if readable {
+                readable = self.take_datagrams(&mut incoming);
+            }
+            if deadline.is_some_and(|at| at <= self.clock.now()) {
+                self.turn.on_timeout(self.clock.now());
+            }
+        }
+    }
+
+    fn take_commands(&mut self) {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.turn.on_command(self.clock.now(), command),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Closed) => return self.turn.on_abandoned(),
+            }
+        }
+    }
+
+    /// Reads what has arrived, and answers. True if there may be more.
+    fn take_datagrams(&mut self, incoming: &mut [u8]) -> bool {
+        for _ in 0..BATCH {
+            match self.socket.recv_from(incoming) {
+                Ok((len, from)) => {
+                    if let Some(answer) = self.turn.on_datagram(self.clock.now(), from, &incoming[..len]) {
+                        // An answer that is lost is asked for again.
+                        let _ = send(&self.socket, answer.datagram, answer.to);
+                    }
+                }
+                // The echo of a packet to a closed port: what has arrived stands behind it.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+                    ) => {}
+                // Empty, or a shortage that passes: the next datagram wakes us again.
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn send(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> Result<(), SendFailure> {
+    socket.send_to(datagram, to).map(drop).map_err(|error| send_failure(&error))
+}

@@ -1,0 +1,147 @@
+//! What all drivers need to be told, and what they are made of.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use bep44_core::id::NodeId;
+use bep44_core::{Capacity, Config, Node, Storage};
+
+use crate::clock::Clock;
+use crate::error::BuildError;
+use crate::socket;
+use crate::turn::{Command, Turn};
+
+/// Settings of a node that the driver `D` runs. Those that are not given have a default that suits most.
+#[must_use = "nothing runs before `build`"]
+pub struct Builder<D> {
+    bind: SocketAddr,
+    bootstrap: Vec<SocketAddr>,
+    capacity: Option<Capacity>,
+    seed: Option<[u8; 32]>,
+    config: Config,
+    patience: Duration,
+    driver: PhantomData<fn() -> D>,
+}
+
+impl<D> fmt::Debug for Builder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The seed is a secret.
+        f.debug_struct("Builder")
+            .field("bind", &self.bind)
+            .field("bootstrap", &self.bootstrap)
+            .field("capacity", &self.capacity)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) socket: UdpSocket,
+    pub(crate) addr: SocketAddr,
+    pub(crate) turn: Turn,
+    pub(crate) clock: Clock,
+    pub(crate) commands: (Sender<Command>, Receiver<Command>),
+}
+
+impl<D> Builder<D> {
+    pub(crate) fn new() -> Self {
+        Self {
+            bind: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            bootstrap: Vec::new(),
+            capacity: None,
+            seed: None,
+            config: Config::new([0; 32]),
+            patience: Duration::from_secs(60),
+            driver: PhantomData,
+        }
+    }
+
+    /// The address to listen on (default: IPv4, all interfaces, a port of the system's choice). Its family is the
+    /// network that the node takes part in.
+    pub const fn bind(mut self, addr: SocketAddr) -> Self {
+        self.bind = addr;
+        self
+    }
+
+    /// Adds nodes of the network that are asked as long as no other is known. Those of the other family than
+    /// [`bind`](Self::bind)'s are passed over.
+    pub fn bootstrap(mut self, addrs: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.bootstrap.extend(addrs);
+        self
+    }
+
+    /// The sizes of the node's tables (default: [`Capacity::home`]; for a read-only node, one that stores nothing for
+    /// others).
+    pub const fn capacity(mut self, capacity: Capacity) -> Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// What all randomness of the node grows from (default: from the system). Not to be used twice, except to replay.
+    pub const fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The node's id (default: random). A node that restarts should keep its id.
+    pub const fn id(mut self, id: NodeId) -> Self {
+        self.config.id = Some(id);
+        self
+    }
+
+    /// Whether the node only asks and never answers (BEP 43; default: no). For who stays a few seconds, or cannot be
+    /// reached.
+    pub const fn read_only(mut self, read_only: bool) -> Self {
+        self.config.read_only = read_only;
+        self
+    }
+
+    /// How long a query may take altogether (default: 60 s) before it fails with [`Error::TimedOut`].
+    ///
+    /// [`Error::TimedOut`]: crate::Error::TimedOut
+    pub const fn timeout(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Changes any other setting of the core. The seed is set afterwards.
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    pub(crate) fn parts(self) -> Result<Parts, BuildError> {
+        let Self { bind, bootstrap, capacity, seed, mut config, patience, .. } = self;
+        config.seed = match seed {
+            Some(seed) => seed,
+            None => {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(BuildError::Seed)?;
+                seed
+            }
+        };
+        let mut capacity = capacity.unwrap_or(if config.read_only { asking_only() } else { Capacity::home() });
+        if bind.is_ipv6() && capacity.contacts6 == 0 {
+            (capacity.contacts, capacity.contacts6) = (0, capacity.contacts);
+        }
+        let bind_error = |source| BuildError::Bind { addr: bind, source };
+        let socket = socket::bind(bind).map_err(bind_error)?;
+        let addr = socket.local_addr().map_err(bind_error)?;
+        let clock = Clock::start();
+        let mut node = Node::new(Storage::boxed(&capacity), &config, clock.now());
+        for addr in bootstrap.into_iter().filter(|addr| addr.is_ipv4() == bind.is_ipv4()) {
+            node.add_bootstrap(addr).map_err(|source| BuildError::Bootstrap { addr, source })?;
+        }
+        let turn = Turn::new(node, patience);
+        Ok(Parts { socket, addr, turn, clock, commands: async_channel::unbounded() })
+    }
+}
+
+/// Room for a few queries, and for nothing that others store.
+const fn asking_only() -> Capacity {
+    Capacity { contacts: 64, contacts6: 0, transactions: 128, queries: 8, items: 0, values: 0, peers: 0 }
+}

@@ -1,0 +1,44 @@
+//! The one UDP socket of a node.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Octets that the system keeps for datagrams that wait to be read: answers to several walks at once come in bursts.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A socket bound to `addr` that never blocks. One for IPv6 takes no IPv4 datagrams (BEP 32: the two networks are apart,
+/// and a mapped address must never be told to others).
+pub(crate) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A wish: the system may grant less, and a node works with less.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+/// What to make of an error on sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SendFailure {
+    /// No packet reaches this address: the node is told, and need not wait for an answer.
+    Unreachable,
+    /// The packet is lost, as packets may be. (A full buffer; the echo of an earlier packet to a closed port.)
+    Lost,
+}
+
+pub(crate) fn send_failure(error: &io::Error) -> SendFailure {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NetworkUnreachable
+        | Kind::HostUnreachable
+        | Kind::AddrNotAvailable
+        | Kind::InvalidInput
+        | Kind::PermissionDenied => SendFailure::Unreachable,
+        _ => SendFailure::Lost,
+    }
+}

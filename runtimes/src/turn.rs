@@ -1,0 +1,560 @@
+//! A driver's turn, the same for every runtime: a node, those who wait for it, and the one order in which things are
+//! done. No socket, no clock, no runtime.
+//!
+//! A driver asks [`Turn::next`] what to do and does it: sends a packet, or waits for whatever comes first of a datagram,
+//! a command and the deadline, and tells the turn which it was.
+//!
+//! ```
+//! # use bep44::{Capacity, Clock, Config, turn::{Step, Turn}};
+//! # use bep44::core::{Node, Storage};
+//! # use std::time::Duration;
+//! # fn main() -> std::io::Result<()> {
+//! # let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+//! # let (commands, incoming_commands) = async_channel::unbounded();
+//! # commands.try_send(bep44::turn::Command::Shutdown).unwrap();
+//! let clock = Clock::start();
+//! let node = Node::new(Storage::boxed(&Capacity::tiny()), &Config::new([7; 32]), clock.now());
+//! let mut turn = Turn::new(node, Duration::from_secs(30));
+//! let mut incoming = [0; 2_048];
+//! loop {
+//!     match turn.next(clock.now()) {
+//!         Step::Send(packet) => drop(socket.send_to(packet.datagram, packet.to)),
+//!         Step::End => break,
+//!         Step::Wait(_deadline) => {
+//!             // A real driver waits for all three at once.
+//!             if let Ok(command) = incoming_commands.try_recv() {
+//!                 turn.on_command(clock.now(), command);
+//!             } else if let Ok((len, from)) = socket.recv_from(&mut incoming) {
+//!                 if let Some(answer) = turn.on_datagram(clock.now(), from, &incoming[..len]) {
+//!                     drop(socket.send_to(answer.datagram, answer.to));
+//!                 }
+//!             } else {
+//!                 turn.on_timeout(clock.now());
+//!             }
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender, TrySendError};
+use bep44_core::crypto::PublicKey;
+use bep44_core::event::{DropReason, Event, QueryHandle, Stored, Transmit};
+use bep44_core::id::{NodeId, Target};
+use bep44_core::item::{Item, ItemError};
+use bep44_core::{Contact, Instant, MAX_DATAGRAM, Node, Outcome, QueryError, Standing, Stats};
+
+use crate::error::Error;
+use crate::item::{Immutable, Mutable};
+
+/// An item of either kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnyItem {
+    /// A value under its own SHA-1.
+    Immutable(Immutable),
+    /// A signed value under its key and salt.
+    Mutable(Mutable),
+}
+
+impl AnyItem {
+    /// Where it is stored.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Immutable(item) => item.target(),
+            Self::Mutable(item) => item.target(),
+        }
+    }
+
+    /// The bencoded value.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        match self {
+            Self::Immutable(item) => item.value(),
+            Self::Mutable(item) => item.value(),
+        }
+    }
+
+    fn as_item(&self) -> Result<Item<'_>, ItemError> {
+        match self {
+            Self::Immutable(item) => item.as_item(),
+            Self::Mutable(item) => item.as_item(),
+        }
+    }
+}
+
+impl From<Item<'_>> for AnyItem {
+    fn from(item: Item<'_>) -> Self {
+        match item {
+            Item::Immutable(item) => Self::Immutable(item.into()),
+            Item::Mutable(item) => Self::Mutable(item.into()),
+        }
+    }
+}
+
+/// A query that is wanted: the core's, with octets of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// A walk towards the node's own id.
+    Bootstrap,
+    /// A walk towards any point.
+    FindNode(Target),
+    /// An immutable item.
+    Get(Target),
+    /// The newest version of a mutable item.
+    GetMutable {
+        /// The key.
+        key: PublicKey,
+        /// The salt; empty if there is none.
+        salt: Vec<u8>,
+        /// Only versions above this one.
+        newer_than: Option<i64>,
+    },
+    /// Storing an item.
+    Put {
+        /// The item.
+        item: AnyItem,
+        /// Only where this sequence number is stored, or nothing.
+        cas: Option<i64>,
+    },
+    /// Peers of an info-hash.
+    GetPeers(Target),
+    /// Announcing a peer of an info-hash.
+    Announce {
+        /// The info-hash.
+        info_hash: Target,
+        /// Its port, or that of the node's socket.
+        port: Option<u16>,
+    },
+    /// A sign of life.
+    Ping(SocketAddr),
+}
+
+/// Names a query among those of one node, from before it has started. Chosen by who asks, never twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What the holder of a handle asks of the driver.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Start a query.
+    Start {
+        /// Its name, to cancel it.
+        ticket: Ticket,
+        /// What is wanted.
+        want: Want,
+        /// Whether each step is told as it happens. Otherwise only the result, once: it spares waking who waits.
+        steps: bool,
+        /// Where to tell it. Not bounded: what one query has to tell is.
+        reply: Sender<Progress>,
+    },
+    /// Forget a query that nobody waits for any more. Harmless if it has ended.
+    Cancel(Ticket),
+    /// Tell what happens to stored items. A subscriber whose channel is full loses events, and is told how many.
+    Subscribe(Sender<NodeEvent>),
+    /// Remember a node of the network.
+    AddBootstrap(SocketAddr, Sender<Result<(), QueryError>>),
+    /// The routing table.
+    Contacts(Sender<Vec<Known>>),
+    /// The counters.
+    Stats(Sender<Stats>),
+    /// End the driver.
+    Shutdown,
+}
+
+/// How a query goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A node has answered (only if steps were asked for).
+    Answered(Answered),
+    /// An item was found; of a mutable one, a newer version than told before.
+    Found(AnyItem),
+    /// The key's holder has signed two values with this sequence number.
+    Equivocation(i64),
+    /// Peers that were not told before.
+    Peers(Vec<SocketAddr>),
+    /// The query has ended; nothing follows.
+    Ended(Outcome),
+    /// The query was not started, or took too long; nothing follows.
+    Failed(Error),
+}
+
+/// A node that has answered on a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// Its id.
+    pub node: NodeId,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// How many answers led to it.
+    pub hop: u8,
+    /// From question to answer.
+    pub round_trip: Duration,
+}
+
+/// An entry of the routing table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The node's id.
+    pub node: NodeId,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// What is thought of it.
+    pub standing: Standing,
+}
+
+/// An item that the node stores for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredItem {
+    /// Where it is stored.
+    pub target: Target,
+    /// The item.
+    pub item: AnyItem,
+    /// How long it is kept unless somebody puts it again.
+    pub remaining: Duration,
+}
+
+/// Something that happened to an item that the node stores for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// It was not stored before.
+    ItemStored(StoredItem),
+    /// It took the place of an older version.
+    ItemReplaced(StoredItem),
+    /// It was put again, and is kept longer.
+    ItemRefreshed(StoredItem),
+    /// It is gone.
+    ItemDropped {
+        /// Where it was stored.
+        target: Target,
+        /// Whether it was a mutable item.
+        mutable: bool,
+        /// Why.
+        reason: DropReason,
+    },
+    /// So many events were lost because they were not collected in time.
+    Lagged(u64),
+}
+
+/// What a driver has to do next.
+#[derive(Debug)]
+#[must_use = "the driver does nothing by itself"]
+pub enum Step<'a> {
+    /// Send this packet.
+    Send(Transmit<'a>),
+    /// Wait for a datagram, a command, or this moment (which may have come already).
+    Wait(Option<Instant>),
+    /// Stop.
+    End,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    deadline: Instant,
+    steps: bool,
+    reply: Sender<Progress>,
+    /// What was found, kept until the end if steps are not told.
+    found: Option<AnyItem>,
+    peers: Vec<SocketAddr>,
+}
+
+impl Waiting {
+    /// Whoever does not listen any more cancels the query by a command; nothing is to be done about it here.
+    fn tell(&self, progress: Progress) {
+        let _ = self.reply.try_send(progress);
+    }
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    events: Sender<NodeEvent>,
+    lost: u64,
+}
+
+impl Subscriber {
+    /// False if nobody listens any more.
+    fn tell(&mut self, event: &NodeEvent) -> bool {
+        if self.lost > 0 {
+            match self.events.try_send(NodeEvent::Lagged(self.lost)) {
+                Ok(()) => self.lost = 0,
+                Err(TrySendError::Full(_)) => {
+                    self.lost += 1;
+                    return true;
+                }
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        match self.events.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.lost += 1;
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+/// A node and those who wait for it: see the [module](self).
+#[derive(Debug)]
+pub struct Turn {
+    node: Node<'static>,
+    patience: Duration,
+    waiting: HashMap<QueryHandle, Waiting>,
+    tickets: HashMap<Ticket, QueryHandle>,
+    /// When each running query has taken too long.
+    deadlines: BTreeSet<(Instant, Ticket)>,
+    subscribers: Vec<Subscriber>,
+    outgoing: Box<[u8; MAX_DATAGRAM]>,
+    ending: bool,
+}
+
+impl Turn {
+    /// A turn for `node`. A query that has not ended after `patience` fails with [`Error::TimedOut`].
+    #[must_use]
+    pub fn new(node: Node<'static>, patience: Duration) -> Self {
+        Self {
+            node,
+            patience,
+            waiting: HashMap::new(),
+            tickets: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            subscribers: Vec::new(),
+            outgoing: Box::new([0; MAX_DATAGRAM]),
+            ending: false,
+        }
+    }
+
+    /// The node, to read from.
+    #[must_use]
+    pub const fn node(&self) -> &Node<'static> {
+        &self.node
+    }
+
+    /// What to do next: first all packets that are due, then all reports (done in here), then the wait.
+    pub fn next(&mut self, now: Instant) -> Step<'_> {
+        if self.ending {
+            return Step::End;
+        }
+        self.give_up(now);
+        let due = loop {
+            let packet = self.node.poll_transmit(now, &mut *self.outgoing);
+            if let Some(packet) = packet {
+                break Some((packet.to, packet.datagram.len()));
+            }
+            // A report may be what makes the next packet due.
+            if !self.report(now) {
+                break None;
+            }
+        };
+        match due {
+            Some((to, len)) => Step::Send(Transmit { to, datagram: &self.outgoing[..len] }),
+            None => Step::Wait(self.deadline()),
+        }
+    }
+
+    /// A datagram has arrived. The answer, if there is one, is to be sent at once.
+    #[must_use = "the answer is to be sent"]
+    pub fn on_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Transmit<'_>> {
+        self.node.handle_datagram(now, from, datagram, &mut *self.outgoing)
+    }
+
+    /// The deadline has come. Harmless at any other time.
+    pub fn on_timeout(&mut self, now: Instant) {
+        self.node.handle_timeout(now);
+    }
+
+    /// The system says that no packet reaches this address.
+    pub fn on_unreachable(&mut self, now: Instant, to: SocketAddr) {
+        self.node.handle_unreachable(now, to);
+    }
+
+    /// The holder of a handle asks for something.
+    pub fn on_command(&mut self, now: Instant, command: Command) {
+        // An answer that nobody waits for any more is dropped.
+        match command {
+            Command::Start { ticket, want, steps, reply } => self.start(now, ticket, &want, steps, reply),
+            Command::Cancel(ticket) => {
+                if let Some(query) = self.tickets.get(&ticket).copied() {
+                    self.node.cancel(query);
+                    self.forget(query);
+                }
+            }
+            Command::Subscribe(events) => self.subscribers.push(Subscriber { events, lost: 0 }),
+            Command::AddBootstrap(addr, reply) => {
+                let _ = reply.try_send(self.node.add_bootstrap(addr));
+            }
+            Command::Contacts(reply) => {
+                let known = |contact: &Contact| Known {
+                    node: contact.id(),
+                    addr: contact.addr(),
+                    standing: contact.standing(now),
+                };
+                let _ = reply.try_send(self.node.contacts().map(known).collect());
+            }
+            Command::Stats(reply) => {
+                let _ = reply.try_send(*self.node.stats());
+            }
+            Command::Shutdown => self.ending = true,
+        }
+    }
+
+    /// The driver has ended: commands that nobody has taken are dropped, so that who waits for an answer to them learns
+    /// of it.
+    pub fn close(commands: &Receiver<Command>) {
+        commands.close();
+        while commands.try_recv().is_ok() {}
+    }
+
+    /// Nobody can give a command any more: the driver ends.
+    pub const fn on_abandoned(&mut self) {
+        self.ending = true;
+    }
+
+    fn start(&mut self, now: Instant, ticket: Ticket, want: &Want, steps: bool, reply: Sender<Progress>) {
+        let started = match want {
+            Want::Bootstrap => self.node.bootstrap(now),
+            Want::FindNode(target) => self.node.find_node(now, *target),
+            Want::Get(target) => self.node.get(now, *target),
+            Want::GetMutable { key, salt, newer_than } => self.node.get_mutable(now, key, salt, *newer_than),
+            Want::Put { item, cas } => {
+                item.as_item().map_err(QueryError::from).and_then(|item| self.node.put(now, &item, *cas))
+            }
+            Want::GetPeers(info_hash) => self.node.get_peers(now, *info_hash),
+            Want::Announce { info_hash, port } => self.node.announce(now, *info_hash, *port),
+            Want::Ping(addr) => self.node.ping(now, *addr),
+        };
+        match started {
+            Ok(query) => {
+                let deadline = now + self.patience;
+                let waiting = Waiting { ticket, deadline, steps, reply, found: None, peers: Vec::new() };
+                self.waiting.insert(query, waiting);
+                self.tickets.insert(ticket, query);
+                self.deadlines.insert((deadline, ticket));
+            }
+            Err(error) => {
+                let _ = reply.try_send(Progress::Failed(error.into()));
+            }
+        }
+    }
+
+    fn forget(&mut self, query: QueryHandle) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&query)?;
+        self.tickets.remove(&waiting.ticket);
+        self.deadlines.remove(&(waiting.deadline, waiting.ticket));
+        Some(waiting)
+    }
+
+    /// Ends the queries that have taken too long.
+    fn give_up(&mut self, now: Instant) {
+        while let Some((deadline, ticket)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            if let Some(query) = self.tickets.get(&ticket).copied() {
+                self.node.cancel(query);
+                if let Some(waiting) = self.forget(query) {
+                    waiting.tell(Progress::Failed(Error::TimedOut(self.patience)));
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let patience = self.deadlines.first().map(|(deadline, _)| *deadline);
+        self.node.poll_timeout().into_iter().chain(patience).min()
+    }
+
+    /// Tells everybody what has happened. False if nothing has.
+    fn report(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        loop {
+            let ended = {
+                let Some(event) = self.node.poll_event() else { return any };
+                any = true;
+                match event {
+                    Event::Answered { query, node, addr, hop, round_trip } => {
+                        if let Some(waiting) = self.waiting.get(&query).filter(|waiting| waiting.steps) {
+                            waiting.tell(Progress::Answered(Answered { node, addr, hop, round_trip }));
+                        }
+                        None
+                    }
+                    Event::Found { query, item } => {
+                        if let Some(waiting) = self.waiting.get_mut(&query) {
+                            if waiting.steps {
+                                waiting.tell(Progress::Found(item.into()));
+                            } else {
+                                waiting.found = Some(item.into());
+                            }
+                        }
+                        None
+                    }
+                    Event::Equivocation { query, seq } => {
+                        if let Some(waiting) = self.waiting.get(&query).filter(|waiting| waiting.steps) {
+                            waiting.tell(Progress::Equivocation(seq));
+                        }
+                        None
+                    }
+                    Event::Peers { query, peers } => {
+                        if let Some(waiting) = self.waiting.get_mut(&query) {
+                            if waiting.steps {
+                                waiting.tell(Progress::Peers(peers.collect()));
+                            } else {
+                                waiting.peers.extend(peers);
+                            }
+                        }
+                        None
+                    }
+                    Event::Ended { query, outcome } => Some((query, outcome)),
+                    event => {
+                        if !self.subscribers.is_empty()
+                            && let Some(event) = owned(&event, now)
+                        {
+                            self.subscribers.retain_mut(|subscriber| subscriber.tell(&event));
+                        }
+                        None
+                    }
+                }
+            };
+            if let Some((query, outcome)) = ended
+                && let Some(mut waiting) = self.forget(query)
+            {
+                if let Some(item) = waiting.found.take() {
+                    waiting.tell(Progress::Found(item));
+                }
+                let peers = std::mem::take(&mut waiting.peers);
+                if !peers.is_empty() {
+                    waiting.tell(Progress::Peers(peers));
+                }
+                waiting.tell(Progress::Ended(outcome));
+            }
+        }
+    }
+}
+
+/// The event with octets of its own, if it is about stored items.
+fn owned(event: &Event<'_>, now: Instant) -> Option<NodeEvent> {
+    let copy = |stored: &Stored<'_>| StoredItem {
+        target: stored.target,
+        item: stored.item.into(),
+        remaining: stored.expires.since(now),
+    };
+    Some(match event {
+        Event::ItemStored(stored) => NodeEvent::ItemStored(copy(stored)),
+        Event::ItemReplaced(stored) => NodeEvent::ItemReplaced(copy(stored)),
+        Event::ItemRefreshed(stored) => NodeEvent::ItemRefreshed(copy(stored)),
+        Event::ItemDropped { target, mutable, reason } => {
+            NodeEvent::ItemDropped { target: *target, mutable: *mutable, reason: *reason }
+        }
+        _ => return None,
+    })
+}
