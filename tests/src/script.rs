@@ -30,24 +30,40 @@ pub struct Kept {
     pub target: Id,
     /// The bencoded value.
     pub value: Vec<u8>,
-    /// Key, salt, sequence number and signature of a mutable item.
-    pub mutable: Option<(Vec<u8>, Vec<u8>, i64, Vec<u8>)>,
+    /// What a mutable item has besides.
+    pub mutable: Option<SignedBy>,
     /// When it will be dropped.
     pub expires: Instant,
 }
 
+/// What a mutable item has besides its value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignedBy {
+    /// The public key.
+    pub key: Vec<u8>,
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// The sequence number.
+    pub seq: i64,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
 impl Kept {
     fn new(item: &Item<'_>, expires: Instant) -> Self {
-        let mutable = item
-            .as_mutable()
-            .map(|item| (item.key().0.to_vec(), item.salt().to_vec(), item.seq(), item.signature().0.to_vec()));
+        let mutable = item.as_mutable().map(|item| SignedBy {
+            key: item.key().0.to_vec(),
+            salt: item.salt().to_vec(),
+            seq: item.seq(),
+            signature: item.signature().0.to_vec(),
+        });
         Self { target: *item.target().as_bytes(), value: item.value().to_vec(), mutable, expires }
     }
 
     /// The sequence number of a mutable item.
     #[must_use]
     pub fn seq(&self) -> Option<i64> {
-        self.mutable.as_ref().map(|(_, _, seq, _)| *seq)
+        self.mutable.as_ref().map(|mutable| mutable.seq)
     }
 }
 
