@@ -22,17 +22,11 @@ use crate::client::{self, Client, FoundPeers, Got, PutOutcome, Update};
 use crate::clock::Clock;
 use crate::error::{BuildError, Error};
 use crate::item::{Immutable, Mutable};
-use crate::socket::{SendFailure, send_failure};
+use crate::socket::{BATCH, INCOMING, SendFailure, send_failure};
 use crate::turn::{Answered, Command, Known, NodeEvent, Progress, Step, Turn, Want};
 
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);
-
-/// Datagrams taken in before others have their turn: our own packets, and those who wait.
-const BATCH: usize = 64;
-
-/// Octets of the largest datagram that is read whole. BEP 32 asks for 1,024; nobody sends more than one Ethernet frame.
-const INCOMING: usize = 2_048;
 
 /// A node of the DHT on a thread of its own. Clones are cheap and name the same node; it ends when the last one (and
 /// the last iterator made from one) is dropped, or by [`shutdown`](Self::shutdown).
@@ -264,7 +258,7 @@ impl Iterator for Versions {
     type Item = Result<Mutable, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next()).transpose()
+        block_on(self.0.next())
     }
 }
 
@@ -284,7 +278,7 @@ impl Iterator for Lookup {
     type Item = Result<Answered, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next()).transpose()
+        block_on(self.0.next())
     }
 }
 
@@ -304,7 +298,7 @@ impl Iterator for Steps {
     type Item = Result<Progress, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next()).transpose()
+        block_on(self.0.next())
     }
 }
 
