@@ -304,13 +304,13 @@ impl Iterator for Steps {
 
 /// What happens to the items that a node stores for others. Ends with the node.
 #[derive(Debug)]
-pub struct NodeEvents(Receiver<NodeEvent>);
+pub struct NodeEvents(client::NodeEvents);
 
 impl Iterator for NodeEvents {
     type Item = NodeEvent;
 
     fn next(&mut self) -> Option<NodeEvent> {
-        block_on(self.0.recv()).ok()
+        block_on(self.0.next())
     }
 }
 
@@ -336,12 +336,18 @@ impl Driver {
         let mut incoming = vec![0; INCOMING];
         // The poll tells of a datagram once, so the socket is read until it is empty, if need be over several turns.
         let mut readable = false;
+        let mut sent = 0;
         loop {
             let deadline = match self.turn.next(self.clock.now()) {
                 Step::Send(packet) => {
                     let to = packet.to;
                     if let Err(SendFailure::Unreachable) = send(&self.socket, packet.datagram, to) {
                         self.turn.on_unreachable(self.clock.now(), to);
+                    }
+                    sent += 1;
+                    if sent % BATCH == 0 {
+                        // Answers come in while there is still much to ask, and would not all fit into the socket.
+                        readable = self.take_datagrams(&mut incoming);
                     }
                     continue;
                 }

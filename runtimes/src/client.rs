@@ -348,10 +348,10 @@ impl Client {
     ///
     /// # Errors
     /// The node was shut down.
-    pub fn events(&self) -> Result<Receiver<NodeEvent>, Error> {
+    pub fn events(&self) -> Result<NodeEvents, Error> {
         let (events, receiver) = async_channel::bounded(EVENTS);
         self.shared.command(Command::Subscribe(events))?;
-        Ok(receiver)
+        Ok(NodeEvents(Box::pin(receiver)))
     }
 
     /// Ends the node, whoever still holds a handle: their calls fail with [`Error::Closed`].
@@ -510,5 +510,25 @@ impl Stream for Lookup {
                 None => None,
             });
         }
+    }
+}
+
+/// What happens to the items that a node stores for others: a stream that ends with the node.
+#[derive(Debug)]
+#[must_use = "events are told only from here on"]
+pub struct NodeEvents(Pin<Box<Receiver<NodeEvent>>>);
+
+impl NodeEvents {
+    /// The next event: what `StreamExt::next` does, for who has no such trait at hand.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        StreamExt::next(self).await
+    }
+}
+
+impl Stream for NodeEvents {
+    type Item = NodeEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        self.0.as_mut().poll_next(cx)
     }
 }

@@ -152,59 +152,62 @@ impl<R: Runtime> Driver<R> {
         let mut timer = pin!(R::sleep(Duration::ZERO));
         // What the timer is set to. It is left alone while that stays the same, which is most of the time.
         let mut set = None;
-        let mut taken = 0;
+        // Packets sent and things taken in since others had their turn.
+        let mut busy = 0;
         loop {
-            let deadline = match self.turn.next(self.clock.now()) {
+            match self.turn.next(self.clock.now()) {
                 Step::Send(packet) => {
                     let to = packet.to;
                     if let Err(SendFailure::Unreachable) = send(&self.out, packet.datagram, to) {
                         self.turn.on_unreachable(self.clock.now(), to);
                     }
-                    continue;
+                    busy += 1;
                 }
-                Step::Wait(deadline) => deadline,
+                Step::Wait(deadline) => {
+                    if deadline != set {
+                        if let Some(at) = deadline {
+                            timer.set(R::sleep(at.since(self.clock.now())));
+                        }
+                        set = deadline;
+                    }
+                    let datagram = async { Woken::Datagram(R::recv_from(&self.socket, &mut incoming).await) };
+                    let command = async { Woken::Command(self.commands.recv().await) };
+                    let due = async {
+                        match set {
+                            Some(_) => timer.as_mut().await,
+                            None => pending().await,
+                        }
+                        Woken::Timer
+                    };
+                    match datagram.or(command).or(due).await {
+                        Woken::Datagram(received) => {
+                            self.on_received(received, &incoming);
+                            busy += 1 + self.take_datagrams(&mut incoming).await;
+                        }
+                        Woken::Command(Ok(command)) => self.turn.on_command(self.clock.now(), command),
+                        Woken::Command(Err(RecvError)) => self.turn.on_abandoned(),
+                        // It has done its work, and must be set anew before it is waited for.
+                        Woken::Timer => set = None,
+                    }
+                    busy += self.take_commands();
+                    if deadline.is_some_and(|at| at <= self.clock.now()) {
+                        self.turn.on_timeout(self.clock.now());
+                    }
+                }
                 Step::End => return,
-            };
-            if deadline != set {
-                if let Some(at) = deadline {
-                    timer.set(R::sleep(at.since(self.clock.now())));
-                }
-                set = deadline;
             }
-            let datagram = async { Woken::Datagram(R::recv_from(&self.socket, &mut incoming).await) };
-            let command = async { Woken::Command(self.commands.recv().await) };
-            let due = async {
-                match set {
-                    Some(_) => timer.as_mut().await,
-                    None => pending().await,
-                }
-                Woken::Timer
-            };
-            match datagram.or(command).or(due).await {
-                Woken::Datagram(received) => {
-                    self.on_received(received, &incoming);
-                    taken += 1 + self.take_datagrams(&mut incoming).await;
-                }
-                Woken::Command(Ok(command)) => self.turn.on_command(self.clock.now(), command),
-                Woken::Command(Err(RecvError)) => self.turn.on_abandoned(),
-                // It has done its work, and must be set anew before it is waited for.
-                Woken::Timer => set = None,
-            }
-            taken += self.take_commands();
-            if deadline.is_some_and(|at| at <= self.clock.now()) {
-                self.turn.on_timeout(self.clock.now());
-            }
-            // Where there is always something to read, the wait above never lets go of the thread.
-            if taken >= BATCH {
-                taken = 0;
+            // Answers come in while there is still much to ask, and the other tasks of this thread want to run.
+            if busy >= BATCH {
                 yield_now().await;
+                busy = 0;
+                self.take_datagrams(&mut incoming).await;
             }
         }
     }
 
-    /// Reads what else has arrived, and answers. Says how much it was.
+    /// Reads what has arrived, and answers. Says how much it was.
     async fn take_datagrams(&mut self, incoming: &mut [u8]) -> usize {
-        for taken in 1..BATCH {
+        for taken in 0..BATCH {
             match poll_once(R::recv_from(&self.socket, incoming)).await {
                 Some(received) => self.on_received(received, incoming),
                 None => return taken,
