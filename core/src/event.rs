@@ -1,5 +1,6 @@
 //! What a node has to tell and to send.
 
+use core::cmp::Ordering;
 use core::net::SocketAddr;
 
 use crate::addr::{CompactAddr, Family};
@@ -157,16 +158,44 @@ impl Outcome {
     };
 
     pub(crate) fn reject(&mut self, code: i64) {
-        if let Some(known) = self.rejected.iter_mut().find(|known| known.code == code) {
-            known.count += 1;
-        } else {
+        self.count_rejections(Rejection { code, count: 1 });
+    }
+
+    fn count_rejections(&mut self, rejection: Rejection) {
+        if let Some(known) = self.rejected.iter_mut().find(|known| known.code == rejection.code) {
+            known.count = known.count.saturating_add(rejection.count);
+        } else if let Err(rejection) = self.rejected.push(rejection)
+            && let Some(last) = self.rejected.last_mut()
+        {
             // Codes beyond the limit are counted with the last one: nobody sends ten different ones honestly.
-            if let Err(rejection) = self.rejected.push(Rejection { code, count: 1 })
-                && let Some(last) = self.rejected.last_mut()
-            {
-                last.count += rejection.count;
-            }
+            last.count = last.count.saturating_add(rejection.count);
         }
+    }
+
+    /// Adds what became of the same query in the other family.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        // Copies are those of the newest version.
+        self.copies = match self.newest.cmp(&other.newest) {
+            Ordering::Less => other.copies,
+            Ordering::Equal => self.copies.saturating_add(other.copies),
+            Ordering::Greater => self.copies,
+        };
+        self.newest = self.newest.max(other.newest);
+        for (sum, part) in [
+            (&mut self.asked, other.asked),
+            (&mut self.answered, other.answered),
+            (&mut self.failed, other.failed),
+            (&mut self.invalid, other.invalid),
+            (&mut self.accepted, other.accepted),
+            (&mut self.silent, other.silent),
+        ] {
+            *sum = sum.saturating_add(part);
+        }
+        for rejection in &other.rejected {
+            self.count_rejections(*rejection);
+        }
+        self.hops = self.hops.max(other.hops);
+        self.elapsed = self.elapsed.max(other.elapsed);
     }
 
     /// Nodes that refused, whatever the code.

@@ -393,9 +393,14 @@ impl Driver {
                         let _ = send(&self.socket, answer.datagram, answer.to);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // The echo of a packet to a closed port, or a passing shortage: the next read goes on.
-                Err(_) => {}
+                // The echo of a packet to a closed port: what has arrived stands behind it.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+                    ) => {}
+                // Empty, or a shortage that passes: the next datagram wakes us again.
+                Err(_) => return false,
             }
         }
         true

@@ -13,7 +13,8 @@
 //! None of the last three is on by default. All are one driver, [`runtime`], on one of three [`runtime::Runtime`]s: a
 //! socket, a timer and a place to run are all that it takes to add another.
 //!
-//! ```no_run
+#![cfg_attr(feature = "blocking", doc = "```no_run")]
+#![cfg_attr(not(feature = "blocking"), doc = "```ignore")]
 //! use bep44::{Immutable, blocking::Dht};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

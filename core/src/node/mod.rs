@@ -1,8 +1,12 @@
 //! The node: where the tables meet. Its public methods are here; what they do is in the other files of this folder:
-//! [`serve`] answers strangers, [`query`] runs our own queries, [`upkeep`] keeps the routing table and the clock.
+//! [`serve`] answers strangers; [`query`] is one query of ours, which starts and asks in [`asking`], goes on in
+//! [`answers`] and is reported by [`telling`]; [`upkeep`] keeps the routing table and the clock.
 
+mod answers;
+mod asking;
 mod query;
 mod serve;
+mod telling;
 mod upkeep;
 
 use core::net::SocketAddr;
@@ -134,7 +138,7 @@ impl<'m> Node<'m> {
         let id = config.id.unwrap_or(drawn);
         let index = Index::new(rng.u64());
         for slot in &mut *queries {
-            slot.clear();
+            slot.reset();
         }
         Self {
             id,

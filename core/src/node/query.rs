@@ -1,25 +1,16 @@
-//! Our own queries: where walks and transactions meet. From a command to its outcome: [`start`](Node::start) fills a
-//! slot, [`next_question`](Node::next_question) writes what is due, [`on_reply`](Node::on_reply) and its siblings take in
-//! what comes back, [`advance_query`](Node::advance_query) decides whether the walk goes on, storing begins or all is
-//! done, and [`next_untold`](Node::next_untold) finds what the application does not know yet.
-
-use core::net::SocketAddr;
-use core::num::NonZeroU16;
+//! One query of ours: what it is for, what it has found, and what an answer means to it. Nothing that a peer sends is
+//! kept before it is checked. How queries ask, what comes back, and what is told of them is in the files beside this one.
 
 use crate::addr::{CompactAddr, Family};
 use crate::crypto::{PublicKey, Signature};
-use crate::error::QueryError;
-use crate::event::{Event, Outcome, Peers, QueryHandle};
-use crate::id::{NodeId, Target};
-use crate::item::{ImmutableItem, Item, MAX_VALUE, MutableItem, Salt, mutable_target};
+use crate::event::Outcome;
+use crate::id::Target;
+use crate::item::{ImmutableItem, Item, MAX_VALUE, MutableItem, Salt};
 use crate::links::{Link, Linked, Slot};
 use crate::list::Empty;
-use crate::lookup::{Candidate, Lookup, SHORTLIST, State, Storing};
-use crate::node::Node;
-use crate::table::{K, Standing};
-use crate::time::{Duration, Instant};
-use crate::transactions::{Age, Asked, Elapsed, Purpose};
-use crate::wire::{AnnouncedPort, Code, Method, Put, PutMutable, Query, RemoteError, Reply, Want};
+use crate::lookup::{Candidate, Lookup, State, Storing};
+use crate::time::Instant;
+use crate::wire::{Code, Method, Reply, Want};
 
 /// The order of the queries that may have a packet to send (and, apart from it, of the free slots).
 pub(super) const READY: usize = 0;
@@ -41,13 +32,13 @@ pub(super) enum Aim {
 
 impl Aim {
     /// Whether a walk is followed by storing on the nodes that it found.
-    const fn stores(self) -> bool {
+    pub(super) const fn stores(self) -> bool {
         matches!(self, Self::PutImmutable | Self::PutMutable { .. } | Self::Announce { .. })
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Free,
     Walking,
     Storing,
@@ -58,35 +49,41 @@ enum Phase {
 /// A query that runs. Opaque: a place for the node to work in, of some 4 KiB.
 #[derive(Debug)]
 pub struct QuerySlot {
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Started by the node itself: nobody is told of it.
-    internal: bool,
-    in_ready: bool,
-    in_untold: bool,
+    pub(super) internal: bool,
+    pub(super) in_ready: bool,
+    pub(super) in_untold: bool,
     /// Whether `value` is an item that was found, and has yet to be told.
-    value_untold: bool,
+    pub(super) value_untold: bool,
     /// A sequence number with two values has been seen, and has yet to be told.
-    equivocal: bool,
+    pub(super) equivocal: bool,
     /// Octets of peers in `value` that have been told.
-    peers_told: u16,
+    pub(super) peers_told: u16,
     /// Counts the queries that have used this slot, so that old handles name nothing.
-    generation: u32,
-    aim: Aim,
-    family: Family,
-    started: Instant,
-    lookup: Lookup,
+    pub(super) generation: u32,
+    pub(super) aim: Aim,
+    pub(super) family: Family,
+    pub(super) started: Instant,
+    pub(super) lookup: Lookup,
     /// The item that is being put, or the best that was found; its key and so on only if it is mutable. For `get_peers`,
     /// the peers in compact form.
-    value: heapless::Vec<u8, MAX_VALUE, u16>,
-    salt: Salt,
-    key: PublicKey,
-    signature: Signature,
-    seq: i64,
+    pub(super) value: heapless::Vec<u8, MAX_VALUE, u16>,
+    pub(super) salt: Salt,
+    pub(super) key: PublicKey,
+    pub(super) signature: Signature,
+    pub(super) seq: i64,
     /// `value` holds an item.
-    holds_item: bool,
-    outcome: Outcome,
-    ready: Link,
-    untold: Link,
+    pub(super) holds_item: bool,
+    pub(super) outcome: Outcome,
+    /// The query for the same in the other family, of which the application knows only one.
+    pub(super) twin: Option<Slot>,
+    /// The application knows the twin.
+    pub(super) follows: bool,
+    /// The highest sequence number that has been told.
+    pub(super) told: Option<i64>,
+    pub(super) ready: Link,
+    pub(super) untold: Link,
 }
 
 impl Empty for QuerySlot {
@@ -110,6 +107,9 @@ impl Empty for QuerySlot {
         seq: 0,
         holds_item: false,
         outcome: Outcome::EMPTY,
+        twin: None,
+        follows: false,
+        told: None,
         ready: Link::EMPTY,
         untold: Link::EMPTY,
     };
@@ -136,6 +136,12 @@ impl Linked<UNTOLD> for QuerySlot {
 }
 
 impl QuerySlot {
+    /// Makes the slot as good as new, whatever node it has served before.
+    pub(super) fn reset(&mut self) {
+        self.clear();
+        self.generation = 0;
+    }
+
     /// Makes the slot free, whatever was in it.
     pub(super) fn clear(&mut self) {
         self.phase = Phase::Free;
@@ -145,7 +151,7 @@ impl QuerySlot {
         self.untold = Link::EMPTY;
     }
 
-    fn begin(&mut self, now: Instant, target: Target, aim: Aim, family: Family) {
+    pub(super) fn begin(&mut self, now: Instant, target: Target, aim: Aim, family: Family) {
         self.phase = Phase::Walking;
         self.internal = false;
         self.value_untold = false;
@@ -161,6 +167,9 @@ impl QuerySlot {
         self.salt.clear();
         self.holds_item = false;
         self.outcome = Outcome::EMPTY;
+        self.twin = None;
+        self.follows = false;
+        self.told = None;
     }
 
     /// The mutable item in this slot.
@@ -168,7 +177,7 @@ impl QuerySlot {
         MutableItem::of_canonical(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
     }
 
-    fn item(&self) -> Option<Item<'_>> {
+    pub(super) fn item(&self) -> Option<Item<'_>> {
         match self.aim {
             Aim::GetMutable { .. } | Aim::PutMutable { .. } => self.mutable_item().map(Item::Mutable),
             _ => ImmutableItem::of_canonical(&self.value).ok().map(Item::Immutable),
@@ -186,7 +195,7 @@ impl QuerySlot {
     }
 
     /// What the question to a node of the walk is.
-    fn question(&self) -> Method<'static> {
+    pub(super) fn question(&self) -> Method<'static> {
         let (target, want) = (*self.lookup.target(), Want::UNSAID);
         match self.aim {
             Aim::Ping => Method::Ping,
@@ -199,7 +208,7 @@ impl QuerySlot {
 
     /// Takes in what an answer brings besides nodes, and returns whether it is the newest version of the item. Nothing
     /// that a peer sends is kept before it is checked; each distinct value is verified once.
-    fn take_in(&mut self, from: &CompactAddr, reply: &Reply<'_>) -> bool {
+    pub(super) fn take_in(&mut self, from: &CompactAddr, reply: &Reply<'_>) -> bool {
         match self.aim {
             Aim::Ping | Aim::FindNode => false,
             Aim::GetPeers | Aim::Announce { .. } => {
@@ -315,37 +324,41 @@ impl QuerySlot {
     /// Which sequence number a storing node is told to compare with. One that holds an older version than expected is
     /// told that older one: it missed an update, but that is no conflict. Nor is it one to hold the very version that is
     /// being put, as after an earlier attempt. One that holds nothing is told none (BEP 44, "CAS").
-    fn cas_for(cas: Option<i64>, candidate: &Candidate) -> Option<i64> {
+    pub(super) fn cas_for(cas: Option<i64>, candidate: &Candidate) -> Option<i64> {
         let (cas, held) = (cas?, candidate.seq?);
         Some(if candidate.copy { held } else { cas.min(held) })
     }
 
     /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
-    fn conflicts(&self) -> bool {
+    pub(super) fn conflicts(&self) -> bool {
         let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
         let is_ours = self.outcome.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.copy);
         self.outcome.newest > Some(expected) && !is_ours
     }
 
     /// Whether the walk need not go on: everything that was wanted is there.
-    fn is_satisfied(&self) -> bool {
+    pub(super) fn is_satisfied(&self) -> bool {
         self.aim == Aim::GetImmutable && self.holds_item
     }
 
-    fn has_untold(&self) -> bool {
-        self.phase == Phase::Ended
-            || self.value_untold
+    pub(super) fn has_untold(&self) -> bool {
+        self.phase == Phase::Ended || self.has_untold_findings()
+    }
+
+    /// Whether there is something to tell besides the end.
+    pub(super) fn has_untold_findings(&self) -> bool {
+        self.value_untold
             || self.equivocal
             || self.lookup.candidates().iter().any(|candidate| candidate.untold)
             || self.has_untold_peers()
     }
 
-    fn has_untold_peers(&self) -> bool {
+    pub(super) fn has_untold_peers(&self) -> bool {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }
 
     /// Counts what has become of the query: anew each time, since an answer may still come before the end is told.
-    fn conclude(&mut self) {
+    pub(super) fn conclude(&mut self) {
         let (lookup, outcome) = (&self.lookup, &mut self.outcome);
         (outcome.copies, outcome.accepted, outcome.silent) = (0, 0, 0);
         outcome.rejected.clear();
@@ -376,595 +389,5 @@ impl QuerySlot {
                 Storing::Unsent | Storing::Skipped => {}
             }
         }
-    }
-}
-
-/// Something that the application does not know yet.
-pub(super) enum Untold {
-    Answered { query: QueryHandle, node: NodeId, addr: CompactAddr, hop: u8, round_trip: Duration },
-    Found { query: QueryHandle, slot: Slot },
-    Equivocation { query: QueryHandle, seq: i64 },
-    Peers { query: QueryHandle, slot: Slot, from: u16 },
-    Ended { query: QueryHandle, outcome: Outcome },
-}
-
-impl Node<'_> {
-    // --- starting ---
-
-    /// Starts a query with a walk.
-    pub(super) fn start(&mut self, now: Instant, target: Target, aim: Aim) -> Result<QueryHandle, QueryError> {
-        let now = self.advance(now);
-        let slot = self.free_query().ok_or(QueryError::Busy)?;
-        let family = if self.table.has_room_at_all() { Family::V4 } else { Family::V6 };
-        let Self { table, table6, queries, bootstrap, .. } = self;
-        let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
-        query.begin(now, target, aim, family);
-        let table = if family == Family::V4 { table } else { table6 };
-        for contact in table.closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad).iter() {
-            query.lookup.offer(Some(contact.id()), contact.compact(), 0);
-        }
-        if query.lookup.candidates().len() < K {
-            for addr in bootstrap.iter().filter(|addr| addr.family() == family) {
-                query.lookup.offer(None, *addr, 0);
-            }
-        }
-        if query.lookup.candidates().is_empty() {
-            // Whoever has been silent is still a better guess than nobody: perhaps it was our own line.
-            for contact in table.closest::<SHORTLIST>(&target, |_| true).iter() {
-                query.lookup.offer(Some(contact.id()), contact.compact(), 0);
-            }
-            if query.lookup.candidates().is_empty() {
-                query.clear();
-                return Err(QueryError::NobodyToAsk);
-            }
-        }
-        Ok(self.admit(slot))
-    }
-
-    pub(super) fn start_get_mutable(
-        &mut self,
-        now: Instant,
-        key: &PublicKey,
-        salt: &[u8],
-        newer_than: Option<i64>,
-    ) -> Result<QueryHandle, QueryError> {
-        let handle = self.start(now, mutable_target(key, salt), Aim::GetMutable { newer_than })?;
-        if let Some(query) = self.query_mut(handle) {
-            query.key = *key;
-            // Its length was checked.
-            let _ = query.salt.extend_from_slice(salt);
-        }
-        Ok(handle)
-    }
-
-    pub(super) fn start_put(
-        &mut self,
-        now: Instant,
-        item: &Item<'_>,
-        cas: Option<i64>,
-    ) -> Result<QueryHandle, QueryError> {
-        let aim = match item {
-            Item::Immutable(_) => Aim::PutImmutable,
-            Item::Mutable(mutable) => {
-                // Every node would refuse it, after a walk.
-                mutable.verify()?;
-                Aim::PutMutable { cas }
-            }
-        };
-        let handle = self.start(now, item.target(), aim)?;
-        if let Some(query) = self.query_mut(handle) {
-            // Lengths are within the limits: it is an item.
-            let _ = query.value.extend_from_slice(item.value());
-            query.holds_item = true;
-            if let Some(mutable) = item.as_mutable() {
-                query.key = *mutable.key();
-                let _ = query.salt.extend_from_slice(mutable.salt());
-                query.seq = mutable.seq();
-                query.signature = *mutable.signature();
-            }
-        }
-        Ok(handle)
-    }
-
-    pub(super) fn start_ping(&mut self, now: Instant, addr: CompactAddr) -> Result<QueryHandle, QueryError> {
-        let now = self.advance(now);
-        if !addr.is_usable() || !self.table_of(addr.family()).has_room_at_all() {
-            return Err(QueryError::UnusableAddress);
-        }
-        let slot = self.free_query().ok_or(QueryError::Busy)?;
-        let Some(query) = self.queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
-        query.begin(now, Target::ZERO, Aim::Ping, addr.family());
-        query.lookup.offer(None, addr, 0);
-        Ok(self.admit(slot))
-    }
-
-    /// Starts a walk of the node's own, of which nobody is told.
-    pub(super) fn start_internal(&mut self, now: Instant, target: Target) -> Option<QueryHandle> {
-        let handle = self.start(now, target, Aim::FindNode).ok()?;
-        self.query_mut(handle)?.internal = true;
-        Some(handle)
-    }
-
-    fn free_query(&self) -> Option<Slot> {
-        let at = self.queries.iter().position(|query| query.phase == Phase::Free)?;
-        // Handles number the slots with 16 bits.
-        Slot::new(at).filter(|_| at < usize::from(u16::MAX))
-    }
-
-    fn admit(&mut self, slot: Slot) -> QueryHandle {
-        self.mark_ready(slot);
-        self.handle_of(slot)
-    }
-
-    fn handle_of(&self, slot: Slot) -> QueryHandle {
-        let generation = self.queries.get(slot.index()).map_or(0, |query| query.generation);
-        QueryHandle { slot: u16::try_from(slot.index()).unwrap_or(u16::MAX), generation }
-    }
-
-    fn slot_of(&self, handle: QueryHandle) -> Option<Slot> {
-        let query = self.queries.get(usize::from(handle.slot))?;
-        let names_it = query.phase != Phase::Free && query.generation == handle.generation;
-        Slot::new(usize::from(handle.slot)).filter(|_| names_it)
-    }
-
-    fn query_mut(&mut self, handle: QueryHandle) -> Option<&mut QuerySlot> {
-        let slot = self.slot_of(handle)?;
-        self.queries.get_mut(slot.index())
-    }
-
-    /// Whether the node walks towards its own id at the moment.
-    pub(super) fn is_joining(&self) -> bool {
-        let own = Target::from(self.id);
-        let walks = |query: &QuerySlot| matches!(query.phase, Phase::Walking) && *query.lookup.target() == own;
-        self.queries.iter().any(walks)
-    }
-
-    /// Frees a query's slot. Answers that still come find nothing to go to.
-    pub(super) fn release(&mut self, handle: QueryHandle) {
-        let Some(slot) = self.slot_of(handle) else { return };
-        let Some(query) = self.queries.get_mut(slot.index()) else { return };
-        let (in_ready, in_untold) = (query.in_ready, query.in_untold);
-        query.phase = Phase::Free;
-        query.in_ready = false;
-        query.in_untold = false;
-        if in_ready {
-            self.ready.remove(&mut self.queries, slot);
-        }
-        if in_untold {
-            self.untold.remove(&mut self.queries, slot);
-        }
-    }
-
-    fn mark_ready(&mut self, slot: Slot) {
-        if let Some(query) = self.queries.get_mut(slot.index())
-            && !query.in_ready
-        {
-            query.in_ready = true;
-            self.ready.push(&mut self.queries, slot);
-        }
-    }
-
-    fn mark_untold(&mut self, slot: Slot) {
-        if let Some(query) = self.queries.get_mut(slot.index())
-            && !query.in_untold
-            && !query.internal
-            && query.has_untold()
-        {
-            query.in_untold = true;
-            self.untold.push(&mut self.queries, slot);
-        }
-    }
-
-    // --- asking ---
-
-    /// Writes the next question of our queries into `buf`. They take turns.
-    pub(super) fn next_question(&mut self, now: Instant, buf: &mut [u8]) -> Option<(CompactAddr, usize)> {
-        while let Some(slot) = self.ready.oldest() {
-            if self.transactions.is_full() {
-                // The query stays ready: it goes on when a transaction has ended.
-                return None;
-            }
-            self.ready.remove(&mut self.queries, slot);
-            let handle = self.handle_of(slot);
-            let question = self.question_of(now, slot, handle, buf);
-            if question.is_some() {
-                self.ready.push(&mut self.queries, slot);
-                return question;
-            }
-            if let Some(query) = self.queries.get_mut(slot.index()) {
-                query.in_ready = false;
-            }
-        }
-        None
-    }
-
-    fn question_of(
-        &mut self,
-        now: Instant,
-        slot: Slot,
-        handle: QueryHandle,
-        buf: &mut [u8],
-    ) -> Option<(CompactAddr, usize)> {
-        let query = self.queries.get_mut(slot.index())?;
-        match query.phase {
-            Phase::Walking => {
-                let (addr, id) = query.lookup.next()?;
-                let method = query.question();
-                let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
-                Some((addr, len))
-            }
-            Phase::Storing => self.storing_question(now, slot, handle, buf),
-            Phase::Free | Phase::Ended => None,
-        }
-    }
-
-    fn storing_question(
-        &mut self,
-        now: Instant,
-        slot: Slot,
-        handle: QueryHandle,
-        buf: &mut [u8],
-    ) -> Option<(CompactAddr, usize)> {
-        let query = self.queries.get_mut(slot.index())?;
-        let method = query.question();
-        let asks = |candidate: &&mut Candidate| matches!(candidate.storing, Storing::NeedsToken | Storing::Doubtful);
-        let to_ask = match query.lookup.candidates_mut().iter_mut().find(asks) {
-            Some(candidate) => {
-                let doubtful = candidate.storing == Storing::Doubtful;
-                candidate.storing = if doubtful { Storing::Checking } else { Storing::AskedForToken };
-                Some((candidate.addr, candidate.id))
-            }
-            None => None,
-        };
-        let to_ask = match to_ask {
-            None if query.lookup.next_to_store_on().is_none() => Some(query.lookup.next_spare()?),
-            to_ask => to_ask,
-        };
-        if let Some((addr, id)) = to_ask {
-            let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
-            return Some((addr, len));
-        }
-        let aim = query.aim;
-        let conflict = query.conflicts();
-        let candidate = loop {
-            let candidate = query.lookup.next_to_store_on()?;
-            if !(conflict && candidate.seq.is_none()) {
-                candidate.resent = candidate.storing == Storing::Again;
-                candidate.storing = Storing::Sent;
-                break candidate;
-            }
-            // Elsewhere the condition has failed already: storing here would only divide the nodes.
-            candidate.storing = Storing::Skipped;
-        };
-        let cas = match aim {
-            Aim::PutMutable { cas } => QuerySlot::cas_for(cas, candidate),
-            _ => None,
-        };
-        let (addr, id, token) = (candidate.addr, candidate.id, candidate.token.clone());
-        let target = *query.lookup.target();
-        let transaction = self.transactions.open(now, &mut self.rng, addr, id, Purpose::Store(handle))?;
-        let query = self.queries.get(slot.index())?;
-        let mutable =
-            PutMutable { key: &query.key.0, salt: &query.salt, seq: query.seq, signature: &query.signature.0, cas };
-        let put = |mutable| {
-            let target = self.config.superfluous_target.then_some(target);
-            Method::Put(Put { token: &token, value: &query.value, mutable, target })
-        };
-        let method = match aim {
-            Aim::PutMutable { .. } => put(Some(mutable)),
-            Aim::Announce { port } => Method::AnnouncePeer {
-                info_hash: target,
-                port: match port.and_then(NonZeroU16::new) {
-                    Some(port) => AnnouncedPort::Explicit(port),
-                    None => AnnouncedPort::Implied { fallback: 0 },
-                },
-                token: &token,
-            },
-            _ => put(None),
-        };
-        let question = Query { transaction: &transaction, sender: self.id, read_only: self.config.read_only, method };
-        Some((addr, question.write(self.config.version, buf)?))
-    }
-
-    /// Opens a transaction and writes its question.
-    pub(super) fn ask(
-        &mut self,
-        now: Instant,
-        addr: CompactAddr,
-        id: Option<NodeId>,
-        purpose: Purpose,
-        method: Method<'_>,
-        buf: &mut [u8],
-    ) -> Option<usize> {
-        let transaction = self.transactions.open(now, &mut self.rng, addr, id, purpose)?;
-        let question = Query { transaction: &transaction, sender: self.id, read_only: self.config.read_only, method };
-        question.write(self.config.version, buf)
-    }
-
-    // --- what comes back ---
-
-    /// An answer has arrived. Only one to a question of ours, from whom it was put to, is looked at.
-    pub(super) fn on_reply(&mut self, now: Instant, from: &CompactAddr, reply: &Reply<'_>) {
-        if reply.sender == self.id {
-            self.stats.unsolicited += 1;
-            return;
-        }
-        match self.transactions.answer(now, from, reply.transaction, Some(&reply.sender)) {
-            None => self.stats.unsolicited += 1,
-            Some(Err(asked)) => {
-                // Another node lives there now; what it says was not asked of it.
-                self.stats.unsolicited += 1;
-                if let Some(id) = &asked.node {
-                    self.table_of_mut(from.family()).forget(from, id);
-                }
-                self.on_failure(now, &asked);
-            }
-            Some(Ok(asked)) => {
-                self.stats.answered += 1;
-                self.note_answer(now, &reply.sender, from);
-                match asked.purpose {
-                    Purpose::Probe => {}
-                    Purpose::Walk(handle) => self.on_walk_answer(now, handle, &asked, reply),
-                    Purpose::Store(handle) => self.on_stored(now, handle, from, Storing::Accepted),
-                }
-            }
-        }
-    }
-
-    fn on_walk_answer(&mut self, now: Instant, handle: QueryHandle, asked: &Asked, reply: &Reply<'_>) {
-        let own = self.id;
-        let Some(query) = self.query_mut(handle) else { return };
-        let round_trip = now.since(asked.sent);
-        let from = &asked.addr;
-        let invalid = query.outcome.invalid;
-        let copy = query.take_in(from, reply);
-        if query.outcome.invalid != invalid {
-            // Who sends a forged value is not asked for nodes either, nor given anything to store.
-            return self.on_no_answer(now, handle, from);
-        }
-        let Some(candidate) = query.lookup.on_answer(from, reply.sender, round_trip) else { return };
-        candidate.copy = copy;
-        candidate.seq = reply.seq;
-        // A longer token than we keep is none.
-        candidate.token = reply.token.and_then(|token| heapless::Vec::from_slice(token).ok()).unwrap_or_default();
-        let refused = |code: Code| Storing::Refused(code.number().into());
-        candidate.storing = match candidate.storing {
-            Storing::AskedForToken if candidate.token.is_empty() => Storing::Unable(Code::Protocol.number().into()),
-            Storing::AskedForToken => Storing::Unsent,
-            // It was ours that it had stored: only the answer was lost (BEP44.md, 1.1.56).
-            Storing::Checking if copy => Storing::Accepted,
-            Storing::Checking => refused(Code::CasMismatch),
-            other => other,
-        };
-        let (hop, family) = (candidate.hop.saturating_add(1), query.family);
-        if query.phase == Phase::Walking && query.aim != Aim::Ping {
-            let mut nearer = false;
-            // No more than a reply of full length holds is looked at.
-            for (id, addr) in reply.nodes.iter().take(2 * K) {
-                if id != own && addr.family() == family && addr.is_plausible(from) {
-                    nearer |= query.lookup.offer(Some(id), addr, hop);
-                }
-            }
-            query.lookup.on_named(nearer);
-        }
-        self.advance_query(now, handle);
-    }
-
-    /// A storing node has answered, or will not.
-    fn on_stored(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, result: Storing) {
-        let Some(query) = self.query_mut(handle) else { return };
-        if let Some(candidate) = query.lookup.candidate_mut(addr)
-            && matches!(candidate.storing, Storing::Sent | Storing::Again | Storing::Silent)
-        {
-            candidate.storing = result;
-            if result == Storing::NeedsToken {
-                candidate.renewed = true;
-            }
-        }
-        self.advance_query(now, handle);
-    }
-
-    /// An error has arrived: an answer, too, and a sign of life.
-    pub(super) fn on_error(&mut self, now: Instant, from: &CompactAddr, error: &RemoteError<'_>) {
-        let Some(Ok(asked)) = self.transactions.answer(now, from, error.transaction, None) else {
-            self.stats.unsolicited += 1;
-            return;
-        };
-        self.stats.answered += 1;
-        if let Some(id) = &asked.node {
-            self.note_answer(now, id, from);
-        }
-        match asked.purpose {
-            Purpose::Probe => {}
-            Purpose::Walk(handle) => self.on_no_answer(now, handle, &asked.addr),
-            Purpose::Store(handle) => {
-                let Some(query) = self.query_mut(handle) else { return };
-                let Some(Candidate { renewed, resent, copy, .. }) = query.lookup.candidate_mut(from) else { return };
-                let result = match error.known() {
-                    // The token may have grown old on the way; asking for another is cheap, but not twice.
-                    Some(Code::Protocol) if !*renewed => Storing::NeedsToken,
-                    // It has just shown that it holds this very item; some refuse what is no news to them.
-                    Some(Code::SequenceTooLow) if *copy => Storing::Accepted,
-                    // What it compared with may be the item that reached it first.
-                    Some(Code::CasMismatch) if *resent => Storing::Doubtful,
-                    Some(Code::Generic | Code::Server | Code::Protocol | Code::UnknownMethod) | None => {
-                        Storing::Unable(error.code)
-                    }
-                    Some(_) => Storing::Refused(error.code),
-                };
-                self.on_stored(now, handle, from, result);
-            }
-        }
-    }
-
-    /// A question was not answered, and will not be.
-    fn on_failure(&mut self, now: Instant, asked: &Asked) {
-        match asked.purpose {
-            Purpose::Probe => {}
-            Purpose::Walk(handle) => self.on_no_answer(now, handle, &asked.addr),
-            Purpose::Store(handle) => self.on_stored(now, handle, &asked.addr, Storing::Silent),
-        }
-    }
-
-    /// A node of a walk is of no use to it.
-    fn on_no_answer(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr) {
-        let Some(query) = self.query_mut(handle) else { return };
-        query.lookup.on_failure(addr);
-        if let Some(candidate) = query.lookup.candidate_mut(addr) {
-            candidate.storing = match candidate.storing {
-                Storing::AskedForToken => Storing::Unable(Code::Protocol.number().into()),
-                Storing::Checking => Storing::Silent,
-                other => other,
-            };
-        }
-        self.advance_query(now, handle);
-    }
-
-    /// Takes note of what time has done to our questions.
-    pub(super) fn elapse(&mut self, now: Instant) {
-        while let Some(elapsed) = self.transactions.elapse(now) {
-            match elapsed {
-                Elapsed::Aged(Asked { purpose: Purpose::Walk(handle), addr, .. }, age) => {
-                    let Some(query) = self.query_mut(handle) else { continue };
-                    match age {
-                        Age::Fresh => {}
-                        Age::Late => query.lookup.on_late(&addr),
-                        Age::Overdue => query.lookup.on_overdue(&addr),
-                    }
-                    self.advance_query(now, handle);
-                }
-                Elapsed::Aged(Asked { purpose: Purpose::Store(handle), addr, .. }, age) => {
-                    self.on_store_late(now, handle, &addr, age);
-                }
-                Elapsed::Aged(..) => {}
-                Elapsed::TimedOut(asked) => {
-                    self.stats.timed_out += 1;
-                    self.note_failure(now, &asked);
-                    self.on_failure(now, &asked);
-                }
-            }
-        }
-    }
-
-    /// A storing node takes its time: it is sent the item once more, and later given up.
-    fn on_store_late(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, age: Age) {
-        let Some(query) = self.query_mut(handle) else { return };
-        let Some(candidate) = query.lookup.candidate_mut(addr) else { return };
-        if candidate.storing == Storing::Sent {
-            match age {
-                Age::Late if !candidate.resent => candidate.storing = Storing::Again,
-                Age::Overdue => candidate.storing = Storing::Silent,
-                Age::Fresh | Age::Late => {}
-            }
-        }
-        self.advance_query(now, handle);
-    }
-
-    /// No packet reaches `addr`: what was asked there will not be answered.
-    pub(super) fn on_unreachable(&mut self, now: Instant, addr: &CompactAddr) {
-        while let Some(asked) = self.transactions.unreachable(addr) {
-            self.note_failure(now, &asked);
-            self.on_failure(now, &asked);
-        }
-    }
-
-    // --- where it stands ---
-
-    /// Goes on with a query after something has happened to it.
-    fn advance_query(&mut self, now: Instant, handle: QueryHandle) {
-        let Some(slot) = self.slot_of(handle) else { return };
-        let Some(query) = self.queries.get_mut(slot.index()) else { return };
-        let was_over = query.phase == Phase::Ended;
-        if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
-            query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
-        }
-        if query.phase == Phase::Storing {
-            let waiting = |candidate: &Candidate| {
-                matches!(
-                    candidate.storing,
-                    Storing::Sent
-                        | Storing::Again
-                        | Storing::NeedsToken
-                        | Storing::AskedForToken
-                        | Storing::Doubtful
-                        | Storing::Checking
-                )
-            };
-            let lookup = &mut query.lookup;
-            let busy = lookup.candidates().iter().any(waiting) || lookup.next_to_store_on().is_some();
-            if !busy && !lookup.has_spare() {
-                query.phase = Phase::Ended;
-            }
-        }
-        if query.phase == Phase::Ended {
-            if !was_over {
-                query.outcome.elapsed = now.since(query.started);
-            }
-            query.conclude();
-            if query.internal {
-                self.release(handle);
-                return;
-            }
-        } else {
-            self.mark_ready(slot);
-        }
-        self.mark_untold(slot);
-    }
-
-    // --- telling ---
-
-    /// What is to be told next. It counts as told.
-    pub(super) fn next_untold(&mut self) -> Option<Untold> {
-        while let Some(slot) = self.untold.oldest() {
-            let handle = self.handle_of(slot);
-            let query = self.queries.get_mut(slot.index())?;
-            if let Some(candidate) = query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.untold) {
-                candidate.untold = false;
-                let (addr, hop) = (candidate.addr, candidate.hop);
-                let round_trip = Duration::from_micros(candidate.round_trip.into());
-                if let Some(node) = candidate.id {
-                    return Some(Untold::Answered { query: handle, node, addr, hop, round_trip });
-                }
-                continue;
-            }
-            if core::mem::take(&mut query.equivocal) {
-                return Some(Untold::Equivocation { query: handle, seq: query.seq });
-            }
-            if core::mem::take(&mut query.value_untold) {
-                return Some(Untold::Found { query: handle, slot });
-            }
-            if query.has_untold_peers() {
-                let from = query.peers_told;
-                query.peers_told = u16::try_from(query.value.len()).unwrap_or(u16::MAX);
-                return Some(Untold::Peers { query: handle, slot, from });
-            }
-            if query.phase == Phase::Ended {
-                let outcome = query.outcome.clone();
-                self.release(handle);
-                return Some(Untold::Ended { query: handle, outcome });
-            }
-            query.in_untold = false;
-            self.untold.remove(&mut self.queries, slot);
-        }
-        None
-    }
-
-    /// The event of it, which lends from the query.
-    pub(super) fn lend(&self, untold: Untold) -> Option<Event<'_>> {
-        Some(match untold {
-            Untold::Answered { query, node, addr, hop, round_trip } => {
-                Event::Answered { query, node, addr: SocketAddr::from(addr), hop, round_trip }
-            }
-            Untold::Found { query, slot } => Event::Found { query, item: self.queries.get(slot.index())?.item()? },
-            Untold::Equivocation { query, seq } => Event::Equivocation { query, seq },
-            Untold::Peers { query, slot, from } => {
-                let found = self.queries.get(slot.index())?;
-                Event::Peers {
-                    query,
-                    peers: Peers { family: found.family, compact: found.value.get(usize::from(from)..)? },
-                }
-            }
-            Untold::Ended { query, outcome } => Event::Ended { query, outcome },
-        })
     }
 }

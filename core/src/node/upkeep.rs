@@ -1,7 +1,7 @@
 //! What a node does unasked: it lets time pass, gets to know those who ask it, looks after quiet contacts, refreshes
 //! buckets, and joins the network again when it has lost it (BEP 5, "Routing Table").
 
-use crate::addr::CompactAddr;
+use crate::addr::{CompactAddr, Family};
 use crate::id::{NodeId, Target};
 use crate::node::Node;
 use crate::table::{Admission, QUIET};
@@ -115,10 +115,13 @@ impl Node<'_> {
         if self.next_join().is_some_and(|join_at| now >= join_at) {
             self.upkeep.join_at = now + self.upkeep.join_pause;
             self.upkeep.join_pause = self.upkeep.join_pause.saturating_mul(JOIN_PAUSE.2).min(JOIN_PAUSE.1);
-            // One that the application has just started serves as well.
-            if !self.is_joining() && self.start_internal(now, Target::from(self.id)).is_some() {
-                return self.next_question(now, buf);
+            for family in [Family::V4, Family::V6] {
+                // One that the application has just started serves as well.
+                if !self.is_joining(family) {
+                    self.start_internal(now, family, Target::from(self.id));
+                }
             }
+            return self.next_question(now, buf);
         }
         if now < self.upkeep.due {
             return None;
@@ -128,8 +131,11 @@ impl Node<'_> {
             let len = self.ask(now, addr, id, Purpose::Probe, Method::Ping, buf)?;
             return Some((addr, len));
         }
-        if let Some(target) = self.table.next_refresh(now, &mut self.rng) {
-            if self.start_internal(now, target).is_some() {
+        for family in [Family::V4, Family::V6] {
+            let Self { table, table6, rng, .. } = self;
+            let table = if family == Family::V4 { table } else { table6 };
+            let Some(target) = table.next_refresh(now, rng) else { continue };
+            if self.start_internal(now, family, target) {
                 return self.next_question(now, buf);
             }
             // The application uses all queries: the bucket waits for its next turn, the others for a moment.

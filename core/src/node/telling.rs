@@ -1,0 +1,115 @@
+//! What the application does not know yet of our queries. A query in both families is one to the application: it has one
+//! handle, tells a version only if it is newer than what either walk has told, and ends when both have.
+
+use core::net::SocketAddr;
+
+use crate::addr::CompactAddr;
+use crate::event::{Event, Outcome, Peers, QueryHandle};
+use crate::id::NodeId;
+use crate::links::Slot;
+use crate::node::Node;
+use crate::node::query::Phase;
+use crate::time::Duration;
+
+/// Something that the application does not know yet.
+pub(super) enum Untold {
+    Answered { query: QueryHandle, node: NodeId, addr: CompactAddr, hop: u8, round_trip: Duration },
+    Found { query: QueryHandle, slot: Slot },
+    Equivocation { query: QueryHandle, seq: i64 },
+    Peers { query: QueryHandle, slot: Slot, from: u16 },
+    Ended { query: QueryHandle, outcome: Outcome },
+}
+
+impl Node<'_> {
+    /// What is to be told next. It counts as told.
+    pub(super) fn next_untold(&mut self) -> Option<Untold> {
+        while let Some(slot) = self.untold.oldest() {
+            let handle = self.handle_told(slot);
+            let query = self.queries.get_mut(slot.index())?;
+            if let Some(candidate) = query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.untold) {
+                candidate.untold = false;
+                let (addr, hop) = (candidate.addr, candidate.hop);
+                let round_trip = Duration::from_micros(candidate.round_trip.into());
+                if let Some(node) = candidate.id {
+                    return Some(Untold::Answered { query: handle, node, addr, hop, round_trip });
+                }
+                continue;
+            }
+            if core::mem::take(&mut query.equivocal) {
+                return Some(Untold::Equivocation { query: handle, seq: query.seq });
+            }
+            if core::mem::take(&mut query.value_untold) {
+                let (seq, twin) = (Some(query.seq), query.twin);
+                query.told = seq;
+                let told_by_twin = twin.and_then(|twin| self.queries.get(twin.index())).and_then(|twin| twin.told);
+                if told_by_twin < seq {
+                    return Some(Untold::Found { query: handle, slot });
+                }
+                continue;
+            }
+            if query.has_untold_peers() {
+                let from = query.peers_told;
+                query.peers_told = u16::try_from(query.value.len()).unwrap_or(u16::MAX);
+                return Some(Untold::Peers { query: handle, slot, from });
+            }
+            if query.phase == Phase::Ended
+                && let Some(ended) = self.end_of(slot, handle)
+            {
+                return Some(ended);
+            }
+            if let Some(query) = self.queries.get_mut(slot.index())
+                && query.in_untold
+            {
+                query.in_untold = false;
+                self.untold.remove(&mut self.queries, slot);
+            }
+        }
+        None
+    }
+
+    /// The handle by which the application knows the query in this slot.
+    fn handle_told(&self, slot: Slot) -> QueryHandle {
+        let leader = self.queries.get(slot.index()).filter(|query| query.follows).and_then(|query| query.twin);
+        self.handle_of(leader.unwrap_or(slot))
+    }
+
+    /// The end of a query, if its twin has ended as well and has nothing else to tell.
+    fn end_of(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
+        let query = self.queries.get(slot.index())?;
+        let mut outcome = query.outcome.clone();
+        if let Some(twin) = query.twin.and_then(|twin| self.queries.get(twin.index())) {
+            if twin.phase != Phase::Ended {
+                // It will tell the end of both.
+                return None;
+            }
+            if twin.has_untold_findings() {
+                // First what it has found; it stands behind this one, and tells the end of both after that.
+                let twin = query.twin?;
+                self.mark_untold(twin);
+                return None;
+            }
+            outcome.merge(&twin.outcome);
+        }
+        self.release(handle);
+        Some(Untold::Ended { query: handle, outcome })
+    }
+
+    /// The event of it, which lends from the query.
+    pub(super) fn lend(&self, untold: Untold) -> Option<Event<'_>> {
+        Some(match untold {
+            Untold::Answered { query, node, addr, hop, round_trip } => {
+                Event::Answered { query, node, addr: SocketAddr::from(addr), hop, round_trip }
+            }
+            Untold::Found { query, slot } => Event::Found { query, item: self.queries.get(slot.index())?.item()? },
+            Untold::Equivocation { query, seq } => Event::Equivocation { query, seq },
+            Untold::Peers { query, slot, from } => {
+                let found = self.queries.get(slot.index())?;
+                Event::Peers {
+                    query,
+                    peers: Peers { family: found.family, compact: found.value.get(usize::from(from)..)? },
+                }
+            }
+            Untold::Ended { query, outcome } => Event::Ended { query, outcome },
+        })
+    }
+}
