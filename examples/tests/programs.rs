@@ -38,3 +38,28 @@ fn put_get() {
     assert!(said.ends_with("found Some(\"Ada\\n\"), sequence number 1\n"), "{said}");
     assert!(run(env!("CARGO_BIN_EXE_put_get"), &network).contains("written: false"));
 }
+
+/// The same program on each runtime.
+#[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
+fn joins_stores_and_finds(program: &str) {
+    let said = run(program, &network());
+    assert!(said.starts_with("4 nodes have stored ") && said.ends_with("found Some(\"Hello, world\")\n"), "{said}");
+}
+
+#[test]
+#[cfg(feature = "smol")]
+fn smol() {
+    joins_stores_and_finds(env!("CARGO_BIN_EXE_smol_put_get"));
+}
+
+#[test]
+#[cfg(feature = "async-std")]
+fn async_std() {
+    joins_stores_and_finds(env!("CARGO_BIN_EXE_async_std_put_get"));
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+fn tokio() {
+    joins_stores_and_finds(env!("CARGO_BIN_EXE_tokio_put_get"));
+}

@@ -6,6 +6,12 @@
 //! | feature | driver |
 //! | --- | --- |
 //! | `blocking` (default) | [`blocking::Dht`]: one thread, calls that wait |
+//! | `smol` | `smol::Dht`: a task on smol's global executor |
+//! | `async-std` | `async_std::Dht`: a task on async-std's global executor (discontinued upstream: for who is on it) |
+//! | `tokio` | `tokio::Dht`: a task on the tokio runtime in which it is built |
+//!
+//! None of the last three is on by default. All are one driver, [`runtime`], on one of three [`runtime::Runtime`]s: a
+//! socket, a timer and a place to run are all that it takes to add another.
 //!
 #![cfg_attr(feature = "blocking", doc = "```no_run")]
 #![cfg_attr(not(feature = "blocking"), doc = "```ignore")]
@@ -33,8 +39,6 @@ pub use bep44_core::id::{NodeId, ParseIdError, Target};
 pub use bep44_core::item::{ItemError, MAX_SALT, MAX_VALUE};
 pub use bep44_core::{Capacity, Config, Outcome, QueryError, Stats};
 
-// Of use to drivers alone, whichever there is.
-#[cfg(feature = "blocking")]
 mod builder;
 pub mod client;
 mod clock;
@@ -42,14 +46,19 @@ mod error;
 mod hex;
 mod item;
 pub mod mutable_torrent;
-#[cfg(feature = "blocking")]
+pub mod runtime;
 mod socket;
 pub mod turn;
 
+#[cfg(feature = "async-std")]
+pub mod async_std;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "smol")]
+pub mod smol;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
-#[cfg(feature = "blocking")]
 pub use builder::Builder;
 pub use clock::Clock;
 pub use error::{BuildError, Error};
