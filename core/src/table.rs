@@ -246,6 +246,20 @@ impl<'m> Table<'m> {
         }
     }
 
+    /// Takes back a contact that an earlier node had, if there is room and its id and address are not known yet; says
+    /// whether it is. Until it has answered it is questionable: asked for a sign of life soon, and named to nobody.
+    pub(crate) fn restore(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
+        let bucket = self.bucket(id);
+        let is_known = self.contacts.iter().any(|contact| contact.id == *id || contact.addr == *addr);
+        if *id == self.own || is_known || self.range(bucket).len() >= K {
+            return false;
+        }
+        // One failure stands for "not seen since the start": a moment before the start cannot always be written.
+        let contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 1, probed: false };
+        // In a table that is full already, none goes for one of which nothing is known.
+        self.contacts.insert(self.start_of(bucket + 1), contact).is_ok()
+    }
+
     /// Notes that a contact asked us something: a sign of life, once it has answered (BEP 5). False if it is none.
     pub(crate) fn asked_us(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
         let known = self.position(id).and_then(|at| self.contacts.get_mut(at)).filter(|contact| contact.addr == *addr);
@@ -523,6 +537,24 @@ mod tests {
             assert_eq!(table.contacts().len(), 16);
             assert!(count(2) >= 5 && count(0) >= 5 && count(1) >= 5, "{} {} {}", count(0), count(1), count(2));
             assert!(table.position(&id(0x80, 0)).is_none(), "the least recently seen went first");
+        });
+    }
+
+    #[test]
+    fn a_contact_taken_back_is_asked_before_it_is_named() {
+        with_table(8, |table| {
+            assert!(table.restore(Instant::ZERO, &id(0x80, 1), &addr(1)));
+            assert!(!table.restore(Instant::ZERO, &id(0x80, 1), &addr(2)), "its id is known");
+            assert!(!table.restore(Instant::ZERO, &id(0x80, 2), &addr(1)), "its address is known");
+            assert!(!table.restore(Instant::ZERO, &NodeId::ZERO, &addr(3)), "it is us");
+            assert!(!table.contacts()[0].is_named(Instant::ZERO, QUIET));
+            assert_eq!(table.next_due(), Instant::ZERO);
+            assert_eq!(table.next_probe(Instant::ZERO).map(|contact| contact.id), Some(id(0x80, 1)));
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
+            assert_eq!(table.contacts()[0].standing(Instant::ZERO), Standing::Good);
+            for number in 2..20 {
+                assert_eq!(table.restore(Instant::ZERO, &id(0x80, number), &addr(number.into())), number < 9);
+            }
         });
     }
 

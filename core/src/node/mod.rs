@@ -388,6 +388,31 @@ impl<'m> Node<'m> {
         Ok(self.store.restore(now, &item.target(), item, remaining).unwrap_or(false))
     }
 
+    /// Takes back a peer that an earlier node knew ([`peers`](Self::peers) told of it), with the time it has left (at most
+    /// [`Config::peer_lifetime`]). True if it is known now; false if it was already, if no time is left, if no packet can
+    /// be sent to it, or if there is no memory for peers.
+    pub fn restore_peer(
+        &mut self,
+        now: Instant,
+        info_hash: Target,
+        addr: SocketAddr,
+        seed: bool,
+        remaining: Duration,
+    ) -> bool {
+        let now = self.advance(now);
+        let addr = CompactAddr::from(addr);
+        addr.is_usable() && self.peers.restore(now, &info_hash, addr, seed, remaining)
+    }
+
+    /// Takes back a contact that an earlier node with the same id had ([`contacts`](Self::contacts) told of it). It is
+    /// asked for a sign of life at once, asked by our queries, and named to others when it has answered. False if it is
+    /// known, if no packet can be sent to it, or if there is no room where it belongs.
+    pub fn restore_contact(&mut self, now: Instant, id: NodeId, addr: SocketAddr) -> bool {
+        let now = self.advance(now);
+        let addr = CompactAddr::from(addr);
+        addr.is_usable() && self.take_back_contact(now, &id, &addr)
+    }
+
     fn table_of(&self, family: Family) -> &Table<'m> {
         match family {
             Family::V4 => &self.table,

@@ -75,6 +75,15 @@ impl Node<'_> {
         }
     }
 
+    /// A contact of an earlier node is to be asked whether it still lives.
+    pub(super) fn take_back_contact(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
+        let taken = self.table_of_mut(addr.family()).restore(now, id, addr);
+        if taken {
+            self.upkeep.due = self.upkeep.due.min(now);
+        }
+        taken
+    }
+
     /// A question was not answered: a contact who was asked is looked at again soon.
     pub(super) fn note_failure(&mut self, now: Instant, asked: &Asked) {
         self.table_of_mut(asked.addr.family()).failed(&asked.addr, asked.node.as_ref());
