@@ -234,8 +234,9 @@ impl Dht {
     pub fn shutdown(&self) {
         self.client.shutdown();
         // A thread that panicked while it held the lock has left the handle intact.
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock is held until the end, so that others who call this wait for it as well.
+        if let Some(thread) = thread.take() {
             // If the driver panicked, it has ended as well.
             let _ = thread.join();
         }
