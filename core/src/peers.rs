@@ -157,7 +157,28 @@ impl<'m> Peers<'m> {
     /// Enters a peer, or begins its life anew. `addr` has the address that the announcement came from, which its token
     /// proves, and the port that it names. False if there are no records at all.
     pub(crate) fn announce(&mut self, now: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {
-        let expires = now + self.lifetime;
+        self.enter(now + self.lifetime, info_hash, addr, seed)
+    }
+
+    /// Takes back a peer that an earlier node knew, and that has `remaining` to live (at most the lifetime). Says whether
+    /// it is taken back: not if it has announced itself since, or has no time left. Constant time if no peer is restored
+    /// before one that expires earlier.
+    pub(crate) fn restore(
+        &mut self,
+        now: Instant,
+        info_hash: &Target,
+        addr: CompactAddr,
+        seed: bool,
+        remaining: Duration,
+    ) -> bool {
+        let is_known = self.of(info_hash).any(|(_, record)| record.addr == addr);
+        if remaining.is_zero() || is_known {
+            return false;
+        }
+        self.enter(now + remaining.min(self.lifetime), info_hash, addr, seed)
+    }
+
+    fn enter(&mut self, expires: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {
         let network = addr.network();
         let (mut same, mut count, mut kin_count) = (None, 0, 0);
         let mut oldest: Option<(Instant, Slot)> = None;
@@ -427,6 +448,22 @@ mod tests {
         assert_eq!(left, [Peer { info_hash: info_hash(1), addr: addr(1, 1), seed: true, expires }]);
         assert_eq!(peers.expire(expires), 1);
         assert_eq!(peers.next_expiry(), None);
+    }
+
+    #[test]
+    fn a_peer_taken_back_has_the_time_it_had_left() {
+        let mut memory = slots(16);
+        let mut peers = Peers::new(Slots::Borrowed(&mut memory), HALF_HOUR, 7);
+        let mut restore = |number, secs| {
+            let done = peers.restore(Instant::ZERO, &info_hash(1), addr(1, number), true, Duration::from_secs(secs));
+            check(&peers);
+            done
+        };
+        assert!(restore(1, 60) && restore(2, 30) && restore(3, 1_000_000));
+        assert!(!restore(4, 0), "no time left");
+        assert!(!restore(1, 90), "known");
+        let expiries: Vec<_> = peers.iter().map(|peer| peer.expires).collect();
+        assert_eq!(expiries, [30, 60, 1_800].map(Instant::from_secs));
     }
 
     #[test]

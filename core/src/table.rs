@@ -25,7 +25,7 @@ const BAD_AFTER: u8 = 2;
 
 /// Buckets whose last change is remembered one by one; deeper ones share the last entry. A network of 2^31 nodes fills
 /// no more.
-const BUCKETS: usize = 32;
+const BUCKETS: usize = u32::BITS as usize;
 
 /// A node that has answered us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +110,13 @@ pub(crate) struct Table<'m> {
     own: NodeId,
     contacts: List<'m, Contact>,
     changed: [Instant; BUCKETS],
+    /// Buckets to refresh now, a bit each.
+    hastened: u32,
 }
 
 impl<'m> Table<'m> {
     pub(crate) fn new(own: NodeId, slots: Slots<'m, Contact>, now: Instant) -> Self {
-        Self { own, contacts: List::new(slots), changed: [now; BUCKETS] }
+        Self { own, contacts: List::new(slots), changed: [now; BUCKETS], hastened: 0 }
     }
 
     pub(crate) fn contacts(&self) -> &[Contact] {
@@ -244,6 +246,20 @@ impl<'m> Table<'m> {
         }
     }
 
+    /// Takes back a contact that an earlier node had, if there is room and its id and address are not known yet; says
+    /// whether it is. Until it has answered it is questionable: asked for a sign of life soon, and named to nobody.
+    pub(crate) fn restore(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
+        let bucket = self.bucket(id);
+        let is_known = self.contacts.iter().any(|contact| contact.id == *id || contact.addr == *addr);
+        if *id == self.own || is_known || self.range(bucket).len() >= K {
+            return false;
+        }
+        // One failure stands for "not seen since the start": a moment before the start cannot always be written.
+        let contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 1, probed: false };
+        // In a table that is full already, none goes for one of which nothing is known.
+        self.contacts.insert(self.start_of(bucket + 1), contact).is_ok()
+    }
+
     /// Notes that a contact asked us something: a sign of life, once it has answered (BEP 5). False if it is none.
     pub(crate) fn asked_us(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
         let known = self.position(id).and_then(|at| self.contacts.get_mut(at)).filter(|contact| contact.addr == *addr);
@@ -293,7 +309,8 @@ impl<'m> Table<'m> {
         let probe =
             quiet.map(|contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen + QUIET });
         let refresh = self.changed.iter().take(self.buckets()).map(|changed| *changed + QUIET);
-        probe.chain(refresh).min().unwrap_or(Instant::FAR)
+        let hastened = (self.hastened != 0).then_some(Instant::ZERO);
+        probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
     }
 
     /// How many buckets there are to keep fresh: those up to the deepest with a contact, whose shared entry is the last.
@@ -303,9 +320,11 @@ impl<'m> Table<'m> {
 
     /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
     pub(crate) fn next_refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<Target> {
-        let buckets = self.buckets();
-        let (bucket, changed) =
-            self.changed.iter_mut().take(buckets).enumerate().find(|(_, changed)| now.since(**changed) >= QUIET)?;
+        let (buckets, hastened) = (self.buckets(), core::mem::take(&mut self.hastened));
+        let due = |bucket: usize, changed: &Instant| hastened & (1 << bucket) != 0 || now.since(*changed) >= QUIET;
+        let mut changed = self.changed.iter_mut().take(buckets).enumerate();
+        let (bucket, changed) = changed.find(|(bucket, changed)| due(*bucket, changed))?;
+        self.hastened = hastened & !(1 << bucket);
         *changed = now;
         let mut target = rng.octets::<ID_LEN>();
         // Shares the first `bucket` bits with our id, and differs in the next.
@@ -319,6 +338,16 @@ impl<'m> Table<'m> {
             }
         }
         Some(Target::new(target))
+    }
+
+    /// Has all buckets with too few contacts refreshed now: who has just joined knows its neighbours, but may know a
+    /// single node of the far half of the network (Kademlia, 2.3).
+    pub(crate) fn hasten_sparse(&mut self) {
+        for bucket in 0..self.buckets() {
+            if self.range(bucket).len() < K {
+                self.hastened |= 1 << bucket;
+            }
+        }
     }
 
     fn note_change(&mut self, id: &NodeId, now: Instant) {
@@ -508,6 +537,24 @@ mod tests {
             assert_eq!(table.contacts().len(), 16);
             assert!(count(2) >= 5 && count(0) >= 5 && count(1) >= 5, "{} {} {}", count(0), count(1), count(2));
             assert!(table.position(&id(0x80, 0)).is_none(), "the least recently seen went first");
+        });
+    }
+
+    #[test]
+    fn a_contact_taken_back_is_asked_before_it_is_named() {
+        with_table(8, |table| {
+            assert!(table.restore(Instant::ZERO, &id(0x80, 1), &addr(1)));
+            assert!(!table.restore(Instant::ZERO, &id(0x80, 1), &addr(2)), "its id is known");
+            assert!(!table.restore(Instant::ZERO, &id(0x80, 2), &addr(1)), "its address is known");
+            assert!(!table.restore(Instant::ZERO, &NodeId::ZERO, &addr(3)), "it is us");
+            assert!(!table.contacts()[0].is_named(Instant::ZERO, QUIET));
+            assert_eq!(table.next_due(), Instant::ZERO);
+            assert_eq!(table.next_probe(Instant::ZERO).map(|contact| contact.id), Some(id(0x80, 1)));
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
+            assert_eq!(table.contacts()[0].standing(Instant::ZERO), Standing::Good);
+            for number in 2..20 {
+                assert_eq!(table.restore(Instant::ZERO, &id(0x80, number), &addr(number.into())), number < 9);
+            }
         });
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+#[cfg(feature = "redb")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -11,6 +13,8 @@ use bep44_core::{Capacity, Config, Node, Storage};
 
 use crate::clock::Clock;
 use crate::error::BuildError;
+#[cfg(feature = "redb")]
+use crate::persist::DataDir;
 use crate::socket;
 use crate::turn::{Command, Turn};
 
@@ -23,6 +27,8 @@ pub struct Builder<D> {
     seed: Option<[u8; 32]>,
     config: Config,
     patience: Duration,
+    #[cfg(feature = "redb")]
+    data: Option<Data>,
     driver: PhantomData<fn() -> D>,
 }
 
@@ -56,6 +62,8 @@ impl<D> Builder<D> {
             seed: None,
             config: Config::new([0; 32]),
             patience: Duration::from_secs(60),
+            #[cfg(feature = "redb")]
+            data: None,
             driver: PhantomData,
         }
     }
@@ -108,6 +116,21 @@ impl<D> Builder<D> {
         self
     }
 
+    /// Keeps what the node holds in the directory `path`, which is made if it is not there, and starts with what is in
+    /// it: see [`persist`](crate::persist).
+    #[cfg(feature = "redb")]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data = Some(Data::At(path.into()));
+        self
+    }
+
+    /// The same with a directory that is open already, to change its settings or to watch it.
+    #[cfg(feature = "redb")]
+    pub fn data(mut self, dir: DataDir) -> Self {
+        self.data = Some(Data::Open(dir));
+        self
+    }
+
     /// Changes any other setting of the core. The seed is set afterwards.
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
@@ -116,6 +139,18 @@ impl<D> Builder<D> {
 
     pub(crate) fn parts(self) -> Result<Parts, BuildError> {
         let Self { bind, bootstrap, capacity, seed, mut config, patience, .. } = self;
+        // First of all: who finds it in use should not even open a socket.
+        #[cfg(feature = "redb")]
+        let data = match self.data {
+            Some(Data::At(path)) => Some(DataDir::open(path)?),
+            Some(Data::Open(dir)) => Some(dir),
+            None => None,
+        };
+        #[cfg(feature = "redb")]
+        if let Some(dir) = &data {
+            config.id = config.id.or(dir.id());
+            config.report_items = true;
+        }
         config.seed = match seed {
             Some(seed) => seed,
             None => {
@@ -136,9 +171,23 @@ impl<D> Builder<D> {
         for addr in bootstrap.into_iter().filter(|addr| addr.is_ipv4() == bind.is_ipv4()) {
             node.add_bootstrap(addr).map_err(|source| BuildError::Bootstrap { addr, source })?;
         }
-        let turn = Turn::new(node, patience);
+        #[cfg(feature = "redb")]
+        let sink = data.map(|dir| dir.attach(&mut node, clock.now(), &capacity)).transpose()?;
+        #[cfg_attr(not(feature = "redb"), expect(unused_mut, reason = "nothing is added to it"))]
+        let mut turn = Turn::new(node, patience);
+        #[cfg(feature = "redb")]
+        if let Some(sink) = sink {
+            turn.set_sink(sink);
+        }
         Ok(Parts { socket, addr, turn, clock, commands: async_channel::unbounded() })
     }
+}
+
+/// Where the node's data are.
+#[cfg(feature = "redb")]
+enum Data {
+    At(PathBuf),
+    Open(DataDir),
 }
 
 /// Room for a few queries, and for nothing that others store.

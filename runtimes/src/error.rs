@@ -68,6 +68,10 @@ pub enum BuildError {
         /// What the core says of it.
         source: QueryError,
     },
+    /// The data directory could not be opened.
+    #[cfg(feature = "redb")]
+    #[error(transparent)]
+    Data(#[from] crate::persist::DataError),
     /// The system gave no randomness for the seed.
     #[error("no randomness for the seed: {0}")]
     Seed(getrandom::Error),

@@ -28,6 +28,9 @@
 //! # }
 //! ```
 //!
+//! With the feature `redb` a node can have a data directory, and comes back after a restart with what it held:
+//! `persist`.
+//!
 //! To write a driver of one's own: [`turn::Turn`] is all of it but the socket and the timer.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -46,6 +49,8 @@ mod error;
 mod hex;
 mod item;
 pub mod mutable_torrent;
+#[cfg(feature = "redb")]
+pub mod persist;
 pub mod runtime;
 mod socket;
 pub mod turn;

@@ -242,6 +242,30 @@ pub enum NodeEvent {
     },
     /// So many events were lost because they were not collected in time.
     Lagged(u64),
+    /// What happens cannot be written down any more (a full disk, for instance); told once, until it works again. The
+    /// node goes on, and so do the attempts.
+    SavingFailed(String),
+}
+
+/// Writes down what a node holds, so that another can begin with it.
+///
+/// Everything here is called from the driver, so nothing may take long, [`close`](Self::close) excepted.
+pub trait Sink: std::fmt::Debug + Send + Sync {
+    /// One of the events about stored items. Each is told before the answer leaves that says of it; what it says replaces
+    /// whatever was told of this item before.
+    fn item(&mut self, now: Instant, event: &Event<'_>);
+
+    /// When [`snapshot`](Self::snapshot) is wanted next.
+    fn due(&self) -> Option<Instant>;
+
+    /// Contacts and peers may be read now, and items for who wants to.
+    fn snapshot(&mut self, now: Instant, node: &Node<'static>);
+
+    /// Why nothing can be written, in one line; once for each time that it begins to fail.
+    fn trouble(&mut self) -> Option<String>;
+
+    /// The node ends: when this returns, everything is written. Called once.
+    fn close(&mut self, now: Instant, node: &Node<'static>);
 }
 
 /// What a driver has to do next.
@@ -315,7 +339,16 @@ pub struct Turn {
     deadlines: BTreeSet<(Instant, Ticket)>,
     subscribers: Vec<Subscriber>,
     outgoing: Box<[u8; MAX_DATAGRAM]>,
+    sink: Option<Box<dyn Sink>>,
+    now: Instant,
     ending: bool,
+}
+
+impl Drop for Turn {
+    /// A driver that ends in another way than by [`Step::End`] loses nothing either.
+    fn drop(&mut self) {
+        self.close_sink();
+    }
 }
 
 impl Turn {
@@ -330,6 +363,8 @@ impl Turn {
             deadlines: BTreeSet::new(),
             subscribers: Vec::new(),
             outgoing: Box::new([0; MAX_DATAGRAM]),
+            sink: None,
+            now: Instant::ZERO,
             ending: false,
         }
     }
@@ -340,12 +375,22 @@ impl Turn {
         &self.node
     }
 
+    /// Lets `sink` write down what the node holds from now on. Before [`Step::End`] (or when the turn is dropped) it is
+    /// closed, which may wait for a disk.
+    pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.close_sink();
+        self.sink = Some(sink);
+    }
+
     /// What to do next: first all packets that are due, then all reports (done in here), then the wait.
     pub fn next(&mut self, now: Instant) -> Step<'_> {
+        self.now = now;
         if self.ending {
+            self.close_sink();
             return Step::End;
         }
         self.give_up(now);
+        self.save(now);
         let due = loop {
             let packet = self.node.poll_transmit(now, &mut *self.outgoing);
             if let Some(packet) = packet {
@@ -365,7 +410,14 @@ impl Turn {
     /// A datagram has arrived. The answer, if there is one, is to be sent at once.
     #[must_use = "the answer is to be sent"]
     pub fn on_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Transmit<'_>> {
-        self.node.handle_datagram(now, from, datagram, &mut *self.outgoing)
+        let Transmit { to, datagram } = self.node.handle_datagram(now, from, datagram, &mut *self.outgoing)?;
+        let len = datagram.len();
+        // Who is told that an item is stored can rely on its being written down from here on; and of items that made room
+        // none is missed, which a full store could not promise if it were asked less often.
+        if self.sink.is_some() {
+            self.report(now);
+        }
+        Some(Transmit { to, datagram: &self.outgoing[..len] })
     }
 
     /// The deadline has come. Harmless at any other time.
@@ -471,7 +523,29 @@ impl Turn {
 
     fn deadline(&self) -> Option<Instant> {
         let patience = self.deadlines.first().map(|(deadline, _)| *deadline);
-        self.node.poll_timeout().into_iter().chain(patience).min()
+        let save = self.sink.as_ref().and_then(|sink| sink.due());
+        self.node.poll_timeout().into_iter().chain(patience).chain(save).min()
+    }
+
+    /// Gives the sink what it wants now and then.
+    fn save(&mut self, now: Instant) {
+        let Some(sink) = &mut self.sink else { return };
+        if sink.due().is_some_and(|due| due <= now) {
+            sink.snapshot(now, &self.node);
+        }
+        if let Some(trouble) = sink.trouble() {
+            let event = NodeEvent::SavingFailed(trouble);
+            self.subscribers.retain_mut(|subscriber| subscriber.tell(&event));
+        }
+    }
+
+    fn close_sink(&mut self) {
+        if self.sink.is_some() {
+            self.report(self.now);
+        }
+        if let Some(mut sink) = self.sink.take() {
+            sink.close(self.now, &self.node);
+        }
     }
 
     /// Tells everybody what has happened. False if nothing has.
@@ -516,6 +590,9 @@ impl Turn {
                     }
                     Event::Ended { query, outcome } => Some((query, outcome)),
                     event => {
+                        if let Some(sink) = &mut self.sink {
+                            sink.item(now, &event);
+                        }
                         if !self.subscribers.is_empty()
                             && let Some(event) = owned(&event, now)
                         {

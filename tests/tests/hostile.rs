@@ -744,9 +744,9 @@ fn the_node_does_what_the_model_does(steps: &[(u8, u8, u8, u8)], signed: &mut Si
         }
         // Everything is as in the model, for whoever asks.
         let bare = |reply: Value| reply.without("id").without("token").without("nodes").without("nodes6");
-        for value in 0..VALUES.len() {
-            let found = bare(script.get(from, sha1(VALUES[value])));
-            let expected = model.immutable.get(&sha1(VALUES[value])).map(|_| immutable(VALUES[value]));
+        for value in VALUES {
+            let found = bare(script.get(from, sha1(value)));
+            let expected = model.immutable.get(&sha1(value)).map(|_| immutable(value));
             assert_eq!(found.encode(), expected.unwrap_or(dict()).encode());
         }
         for writer in [1, 2] {

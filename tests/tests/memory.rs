@@ -8,10 +8,10 @@ use bep44_tests::script::{Remote, Script, config, place};
 #[cfg(target_pointer_width = "64")]
 fn sizes_are_what_they_were() {
     // Not limits but a record: whoever changes one looks at it once, and writes the new one down.
-    assert_eq!(size_of::<Node<'_>>(), 3_712);
+    assert_eq!(size_of::<Node<'_>>(), 3_696);
     assert_eq!(size_of::<Event<'_>>(), 224);
     assert_eq!(size_of::<Outcome>(), 216);
-    assert_eq!(size_of::<QuerySlot>(), 3_896);
+    assert_eq!(size_of::<QuerySlot>(), 3_936);
 }
 
 #[test]

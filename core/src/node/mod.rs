@@ -243,7 +243,7 @@ impl<'m> Node<'m> {
 
     /// Looks for the immutable item at `target` (BEP 44). Ends with the first value whose hash is right.
     pub fn get(&mut self, now: Instant, target: Target) -> Result<QueryHandle, QueryError> {
-        self.start(now, target, Aim::GetImmutable)
+        self.start_get(now, target)
     }
 
     /// Looks for the newest version of the mutable item of `key` and `salt` (empty: none), if it is newer than
@@ -294,10 +294,15 @@ impl<'m> Node<'m> {
 
     // --- what the caller should do ---
 
-    /// The next packet to send, written into `buf` (of at least [`MAX_DATAGRAM`] octets); none if nothing is due.
+    /// The next packet to send, written into `buf`; none if nothing is due, or if `buf` is shorter than [`MAX_DATAGRAM`]
+    /// octets.
     #[must_use = "the packet is to be sent"]
     pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
         let now = self.advance(now);
+        if buf.len() < MAX_DATAGRAM {
+            // A question that does not fit would count as asked, and its silence against the node.
+            return None;
+        }
         let (to, len) = match self.next_question(now, buf) {
             Some(question) => question,
             None => self.next_upkeep(now, buf)?,
@@ -386,6 +391,31 @@ impl<'m> Node<'m> {
             item.verify()?;
         }
         Ok(self.store.restore(now, &item.target(), item, remaining).unwrap_or(false))
+    }
+
+    /// Takes back a peer that an earlier node knew ([`peers`](Self::peers) told of it), with the time it has left (at most
+    /// [`Config::peer_lifetime`]). True if it is known now; false if it was already, if no time is left, if no packet can
+    /// be sent to it, or if there is no memory for peers.
+    pub fn restore_peer(
+        &mut self,
+        now: Instant,
+        info_hash: Target,
+        addr: SocketAddr,
+        seed: bool,
+        remaining: Duration,
+    ) -> bool {
+        let now = self.advance(now);
+        let addr = CompactAddr::from(addr);
+        addr.is_usable() && self.peers.restore(now, &info_hash, addr, seed, remaining)
+    }
+
+    /// Takes back a contact that an earlier node with the same id had ([`contacts`](Self::contacts) told of it). It is
+    /// asked for a sign of life at once, asked by our queries, and named to others when it has answered. False if it is
+    /// known, if no packet can be sent to it, or if there is no room where it belongs.
+    pub fn restore_contact(&mut self, now: Instant, id: NodeId, addr: SocketAddr) -> bool {
+        let now = self.advance(now);
+        let addr = CompactAddr::from(addr);
+        addr.is_usable() && self.take_back_contact(now, &id, &addr)
     }
 
     fn table_of(&self, family: Family) -> &Table<'m> {
