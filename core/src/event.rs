@@ -75,6 +75,17 @@ pub enum Event<'a> {
         /// Those not reported before.
         peers: Peers<'a>,
     },
+    /// What has become of a put or an announcement on one node. Told when the query is over, before its end.
+    Put {
+        /// The query.
+        query: QueryHandle,
+        /// The node.
+        node: NodeId,
+        /// Where it is.
+        addr: SocketAddr,
+        /// What became of it there.
+        result: PutResult,
+    },
     /// A query of ours has ended. Its handle names nothing any more.
     Ended {
         /// The query.
@@ -82,6 +93,19 @@ pub enum Event<'a> {
         /// What became of it.
         outcome: Outcome,
     },
+}
+
+/// What one node has made of a put or an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutResult {
+    /// It says that it has stored it.
+    Accepted,
+    /// It refused with this code (BEP 5 and BEP 44: 201 to 207, 301, 302; or whatever it sent).
+    Refused(i64),
+    /// It has not answered, though it was sent it twice.
+    Silent,
+    /// It was not sent the item: it holds nothing, and the condition of the put has failed elsewhere.
+    Skipped,
 }
 
 /// Addresses of peers, each once.
@@ -126,12 +150,14 @@ pub struct Outcome {
     pub invalid: u16,
     /// Nodes that returned the item, in its newest version.
     pub copies: u16,
-    /// The highest sequence number of a valid version that was seen; for a put, of any version that was there before it
-    /// (then higher than the put's own means that somebody else has written a newer one).
+    /// For a search, the highest sequence number of a valid version that was seen. For a put, the highest one of a
+    /// version that was there before it and stood in its way: above its condition, or not below its own number. (Above
+    /// its own number, it means that somebody else has written a newer version.)
     pub newest: Option<i64>,
-    /// Nodes that accepted a put or an announcement. (That they have stored it, only reading it back proves.)
+    /// Other nodes that accepted a put or an announcement. (That they have stored it, only reading it back proves.) A full
+    /// node that is itself among the closest stores the item as well.
     pub accepted: u16,
-    /// Nodes that refused, by code.
+    /// Nodes that refused, this one included, by code.
     pub rejected: heapless::Vec<Rejection, MAX_REJECTIONS>,
     /// Nodes that were sent a put or an announcement and did not answer.
     pub silent: u16,

@@ -81,6 +81,8 @@ pub(crate) struct Candidate {
     pub(crate) hop: u8,
     /// Whether its answer still has to be told to the application.
     pub(crate) untold: bool,
+    /// Whether what became of storing on it has been told to the application.
+    pub(crate) storing_told: bool,
     /// Whether it has been given a second token.
     pub(crate) renewed: bool,
     /// Whether the item has been sent to it twice.
@@ -191,6 +193,7 @@ impl Lookup {
             tries: 0,
             hop,
             untold: false,
+            storing_told: false,
             renewed: false,
             resent: false,
             copy: false,
@@ -328,6 +331,13 @@ impl Lookup {
         }
         let alive = self.candidates.iter().filter(|candidate| candidate.is_alive(self.needs_tokens));
         alive.take(K).all(|candidate| candidate.state == State::Answered)
+    }
+
+    /// Whether a node with this id would be one of the K to store on.
+    pub(crate) fn is_among_closest(&self, id: &NodeId) -> bool {
+        let distance = id.distance(&self.target);
+        let takes = |known: &&Candidate| known.state == State::Answered && !known.token.is_empty();
+        self.candidates.iter().filter(takes).filter(|known| known.distance(&self.target) < distance).count() < K
     }
 
     /// Whether too few of those that have answered take the item, so that another should be asked for a token.

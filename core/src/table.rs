@@ -25,7 +25,7 @@ const BAD_AFTER: u8 = 2;
 
 /// Buckets whose last change is remembered one by one; deeper ones share the last entry. A network of 2^31 nodes fills
 /// no more.
-const BUCKETS: usize = 32;
+const BUCKETS: usize = u32::BITS as usize;
 
 /// A node that has answered us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +110,13 @@ pub(crate) struct Table<'m> {
     own: NodeId,
     contacts: List<'m, Contact>,
     changed: [Instant; BUCKETS],
+    /// Buckets to refresh now, a bit each.
+    hastened: u32,
 }
 
 impl<'m> Table<'m> {
     pub(crate) fn new(own: NodeId, slots: Slots<'m, Contact>, now: Instant) -> Self {
-        Self { own, contacts: List::new(slots), changed: [now; BUCKETS] }
+        Self { own, contacts: List::new(slots), changed: [now; BUCKETS], hastened: 0 }
     }
 
     pub(crate) fn contacts(&self) -> &[Contact] {
@@ -307,7 +309,8 @@ impl<'m> Table<'m> {
         let probe =
             quiet.map(|contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen + QUIET });
         let refresh = self.changed.iter().take(self.buckets()).map(|changed| *changed + QUIET);
-        probe.chain(refresh).min().unwrap_or(Instant::FAR)
+        let hastened = (self.hastened != 0).then_some(Instant::ZERO);
+        probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
     }
 
     /// How many buckets there are to keep fresh: those up to the deepest with a contact, whose shared entry is the last.
@@ -317,9 +320,11 @@ impl<'m> Table<'m> {
 
     /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
     pub(crate) fn next_refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<Target> {
-        let buckets = self.buckets();
-        let (bucket, changed) =
-            self.changed.iter_mut().take(buckets).enumerate().find(|(_, changed)| now.since(**changed) >= QUIET)?;
+        let (buckets, hastened) = (self.buckets(), core::mem::take(&mut self.hastened));
+        let due = |bucket: usize, changed: &Instant| hastened & (1 << bucket) != 0 || now.since(*changed) >= QUIET;
+        let mut changed = self.changed.iter_mut().take(buckets).enumerate();
+        let (bucket, changed) = changed.find(|(bucket, changed)| due(*bucket, changed))?;
+        self.hastened = hastened & !(1 << bucket);
         *changed = now;
         let mut target = rng.octets::<ID_LEN>();
         // Shares the first `bucket` bits with our id, and differs in the next.
@@ -333,6 +338,16 @@ impl<'m> Table<'m> {
             }
         }
         Some(Target::new(target))
+    }
+
+    /// Has all buckets with too few contacts refreshed now: who has just joined knows its neighbours, but may know a
+    /// single node of the far half of the network (Kademlia, 2.3).
+    pub(crate) fn hasten_sparse(&mut self) {
+        for bucket in 0..self.buckets() {
+            if self.range(bucket).len() < K {
+                self.hastened |= 1 << bucket;
+            }
+        }
     }
 
     fn note_change(&mut self, id: &NodeId, now: Instant) {

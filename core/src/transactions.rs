@@ -131,7 +131,9 @@ pub(crate) struct Transactions<'m> {
 }
 
 impl<'m> Transactions<'m> {
-    pub(crate) fn new(slots: Slots<'m, Transaction>, index: Index) -> Self {
+    pub(crate) fn new(mut slots: Slots<'m, Transaction>, index: Index) -> Self {
+        // The caller's memory may have served another node before, whose chains would lead in circles.
+        slots.fill(Transaction::EMPTY);
         Self { slots, used: 0, free: None, order: Order::EMPTY, index, round_trip: RoundTrip::default() }
     }
 

@@ -22,17 +22,11 @@ use crate::client::{self, Client, FoundPeers, Got, PutOutcome, Update};
 use crate::clock::Clock;
 use crate::error::{BuildError, Error};
 use crate::item::{Immutable, Mutable};
-use crate::socket::{SendFailure, send_failure};
+use crate::socket::{BATCH, INCOMING, SendFailure, send_failure};
 use crate::turn::{Answered, Command, Known, NodeEvent, Progress, Step, Turn, Want};
 
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);
-
-/// Datagrams taken in before others have their turn: our own packets, and those who wait.
-const BATCH: usize = 64;
-
-/// Octets of the largest datagram that is read whole. BEP 32 asks for 1,024; nobody sends more than one Ethernet frame.
-const INCOMING: usize = 2_048;
 
 /// A node of the DHT on a thread of its own. Clones are cheap and name the same node; it ends when the last one (and
 /// the last iterator made from one) is dropped, or by [`shutdown`](Self::shutdown).
@@ -240,8 +234,9 @@ impl Dht {
     pub fn shutdown(&self) {
         self.client.shutdown();
         // A thread that panicked while it held the lock has left the handle intact.
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock is held until the end, so that others who call this wait for it as well.
+        if let Some(thread) = thread.take() {
             // If the driver panicked, it has ended as well.
             let _ = thread.join();
         }
@@ -264,7 +259,7 @@ impl Iterator for Versions {
     type Item = Result<Mutable, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next()).transpose()
+        block_on(self.0.next())
     }
 }
 
@@ -284,7 +279,7 @@ impl Iterator for Lookup {
     type Item = Result<Answered, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next()).transpose()
+        block_on(self.0.next())
     }
 }
 
@@ -304,19 +299,19 @@ impl Iterator for Steps {
     type Item = Result<Progress, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next()).transpose()
+        block_on(self.0.next())
     }
 }
 
 /// What happens to the items that a node stores for others. Ends with the node.
 #[derive(Debug)]
-pub struct NodeEvents(Receiver<NodeEvent>);
+pub struct NodeEvents(client::NodeEvents);
 
 impl Iterator for NodeEvents {
     type Item = NodeEvent;
 
     fn next(&mut self) -> Option<NodeEvent> {
-        block_on(self.0.recv()).ok()
+        block_on(self.0.next())
     }
 }
 
@@ -342,12 +337,18 @@ impl Driver {
         let mut incoming = vec![0; INCOMING];
         // The poll tells of a datagram once, so the socket is read until it is empty, if need be over several turns.
         let mut readable = false;
+        let mut sent = 0;
         loop {
             let deadline = match self.turn.next(self.clock.now()) {
                 Step::Send(packet) => {
                     let to = packet.to;
                     if let Err(SendFailure::Unreachable) = send(&self.socket, packet.datagram, to) {
                         self.turn.on_unreachable(self.clock.now(), to);
+                    }
+                    sent += 1;
+                    if sent % BATCH == 0 {
+                        // Answers come in while there is still much to ask, and would not all fit into the socket.
+                        readable = self.take_datagrams(&mut incoming);
                     }
                     continue;
                 }
@@ -393,9 +394,14 @@ impl Driver {
                         let _ = send(&self.socket, answer.datagram, answer.to);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // The echo of a packet to a closed port, or a passing shortage: the next read goes on.
-                Err(_) => {}
+                // The echo of a packet to a closed port: what has arrived stands behind it.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+                    ) => {}
+                // Empty, or a shortage that passes: the next datagram wakes us again.
+                Err(_) => return false,
             }
         }
         true

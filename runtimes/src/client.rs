@@ -4,15 +4,17 @@
 //! driver. A future or stream that is dropped cancels its query.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 
 use async_channel::{Receiver, Sender};
 use bep44_core::crypto::{PublicKey, SecretKey};
 use bep44_core::id::{NodeId, Target};
 use bep44_core::wire::Code;
 use bep44_core::{Outcome, Stats};
+use futures_lite::{Stream, StreamExt};
 
 use crate::error::Error;
 use crate::item::{Immutable, Mutable};
@@ -137,13 +139,12 @@ impl Client {
     }
 
     /// Starts any query. With `steps`, what happens on the way is told as it happens; otherwise only what it brought.
-    #[must_use = "dropping it cancels the query"]
     pub fn start(&self, want: Want, steps: bool) -> Query {
         let (reply, progress) = async_channel::unbounded();
         let ticket = Ticket(self.shared.tickets.fetch_add(1, Ordering::Relaxed));
         // If the driver is gone, so is `reply`, and the query says so.
         let _ = self.shared.command(Command::Start { ticket, want, steps, reply });
-        Query { shared: Arc::clone(&self.shared), ticket, progress, state: State::Running }
+        Query { shared: Arc::clone(&self.shared), ticket, progress: Box::pin(progress), state: State::Running }
     }
 
     /// Joins the network: walks towards the node's own id.
@@ -161,7 +162,7 @@ impl Client {
     pub async fn get(&self, target: Target) -> Result<Got<Immutable>, Error> {
         let mut query = self.start(Want::Get(target), false);
         let mut item = None;
-        while let Some(progress) = query.next().await? {
+        while let Some(progress) = query.try_next().await? {
             if let Progress::Found(AnyItem::Immutable(found)) = progress {
                 item = Some(found);
             }
@@ -171,7 +172,6 @@ impl Client {
 
     /// Looks for versions of the mutable item of `key` and `salt` (empty: none) that are newer than `newer_than`, and
     /// gives each improvement as it comes.
-    #[must_use = "dropping it cancels the query"]
     pub fn get_mutable(&self, key: PublicKey, salt: &[u8], newer_than: Option<i64>) -> Versions {
         Versions { query: self.start(Want::GetMutable { key, salt: salt.to_vec(), newer_than }, true) }
     }
@@ -184,7 +184,7 @@ impl Client {
     pub async fn newest(&self, key: PublicKey, salt: &[u8], newer_than: Option<i64>) -> Result<Got<Mutable>, Error> {
         let mut query = self.start(Want::GetMutable { key, salt: salt.to_vec(), newer_than }, false);
         let mut item = None;
-        while let Some(progress) = query.next().await? {
+        while let Some(progress) = query.try_next().await? {
             if let Progress::Found(AnyItem::Mutable(found)) = progress {
                 item = Some(found);
             }
@@ -286,7 +286,7 @@ impl Client {
     async fn peers(&self, want: Want) -> Result<FoundPeers, Error> {
         let mut query = self.start(want, false);
         let mut peers = Vec::new();
-        while let Some(progress) = query.next().await? {
+        while let Some(progress) = query.try_next().await? {
             if let Progress::Peers(found) = progress {
                 peers.extend(found);
             }
@@ -300,7 +300,7 @@ impl Client {
     /// It gave none, or no packet can be sent there.
     pub async fn ping(&self, addr: SocketAddr) -> Result<Answered, Error> {
         let mut query = self.start(Want::Ping(addr), true);
-        while let Some(progress) = query.next().await? {
+        while let Some(progress) = query.try_next().await? {
             if let Progress::Answered(answered) = progress {
                 return Ok(answered);
             }
@@ -309,7 +309,6 @@ impl Client {
     }
 
     /// Walks towards `target` and gives each node that answers, as it does.
-    #[must_use = "dropping it cancels the query"]
     pub fn lookup(&self, target: Target) -> Lookup {
         Lookup { query: self.start(Want::FindNode(target), true) }
     }
@@ -349,10 +348,10 @@ impl Client {
     ///
     /// # Errors
     /// The node was shut down.
-    pub fn events(&self) -> Result<Receiver<NodeEvent>, Error> {
+    pub fn events(&self) -> Result<NodeEvents, Error> {
         let (events, receiver) = async_channel::bounded(EVENTS);
         self.shared.command(Command::Subscribe(events))?;
-        Ok(receiver)
+        Ok(NodeEvents(Box::pin(receiver)))
     }
 
     /// Ends the node, whoever still holds a handle: their calls fail with [`Error::Closed`].
@@ -369,37 +368,22 @@ enum State {
     Failed(Error),
 }
 
-/// A query that runs. Dropping it cancels the query.
+/// A query that runs: a stream of what happens, which ends with the query or after an error. Dropping it cancels the
+/// query.
 #[derive(Debug)]
+#[must_use = "dropping it cancels the query"]
 pub struct Query {
     shared: Arc<Shared>,
     ticket: Ticket,
-    progress: Receiver<Progress>,
+    /// Pinned, so that the query itself need not be.
+    progress: Pin<Box<Receiver<Progress>>>,
     state: State,
 }
 
 impl Query {
-    /// What happens next; none when the query has ended.
-    ///
-    /// # Errors
-    /// The query was not started or took too long. The same error each time after.
-    pub async fn next(&mut self) -> Result<Option<Progress>, Error> {
-        match self.state {
-            State::Running => {}
-            State::Ended(_) => return Ok(None),
-            State::Failed(error) => return Err(error),
-        }
-        match self.progress.recv().await.unwrap_or(Progress::Failed(Error::Closed)) {
-            Progress::Ended(outcome) => {
-                self.state = State::Ended(outcome);
-                Ok(None)
-            }
-            Progress::Failed(error) => {
-                self.state = State::Failed(error);
-                Err(error)
-            }
-            progress => Ok(Some(progress)),
-        }
+    /// What happens next: what `StreamExt::next` does, for who has no such trait at hand.
+    pub async fn next(&mut self) -> Option<Result<Progress, Error>> {
+        StreamExt::next(self).await
     }
 
     /// Waits for the end, and passes over everything before it.
@@ -407,21 +391,44 @@ impl Query {
     /// # Errors
     /// The query was not started or took too long.
     pub async fn outcome(mut self) -> Result<Outcome, Error> {
-        while self.next().await?.is_some() {}
+        while self.try_next().await?.is_some() {}
         match &self.state {
             State::Ended(outcome) => Ok(outcome.clone()),
-            // Not reached: `next` has said that it has ended.
-            State::Running | State::Failed(_) => Err(Error::Closed),
+            State::Failed(error) => Err(*error),
+            // Not reached: the stream has ended.
+            State::Running => Err(Error::Closed),
         }
     }
 
-    /// The outcome, once `next` has said that the query has ended.
+    /// The outcome, once the query has ended.
     #[must_use]
     pub const fn ended(&self) -> Option<&Outcome> {
         match &self.state {
             State::Ended(outcome) => Some(outcome),
             State::Running | State::Failed(_) => None,
         }
+    }
+}
+
+impl Stream for Query {
+    type Item = Result<Progress, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if !matches!(self.state, State::Running) {
+            return Poll::Ready(None);
+        }
+        let progress = ready!(self.progress.as_mut().poll_next(cx)).unwrap_or(Progress::Failed(Error::Closed));
+        Poll::Ready(match progress {
+            Progress::Ended(outcome) => {
+                self.state = State::Ended(outcome);
+                None
+            }
+            Progress::Failed(error) => {
+                self.state = State::Failed(error);
+                Some(Err(error))
+            }
+            progress => Some(Ok(progress)),
+        })
     }
 }
 
@@ -434,24 +441,18 @@ impl Drop for Query {
     }
 }
 
-/// Improving versions of a mutable item. Dropping it cancels the query.
+/// Improving versions of a mutable item: a stream that ends when no newer one exists, or after an error. Dropping it
+/// cancels the query.
 #[derive(Debug)]
+#[must_use = "dropping it cancels the query"]
 pub struct Versions {
     query: Query,
 }
 
 impl Versions {
-    /// The next version, newer than those before; none when no newer one exists.
-    ///
-    /// # Errors
-    /// The salt is too long, nobody to ask, or no outcome in time.
-    pub async fn next(&mut self) -> Result<Option<Mutable>, Error> {
-        while let Some(progress) = self.query.next().await? {
-            if let Progress::Found(AnyItem::Mutable(item)) = progress {
-                return Ok(Some(item));
-            }
-        }
-        Ok(None)
+    /// The next version, newer than those before: what `StreamExt::next` does, for who has no such trait at hand.
+    pub async fn next(&mut self) -> Option<Result<Mutable, Error>> {
+        StreamExt::next(self).await
     }
 
     /// Who was asked and who answered, once there is nothing more to come.
@@ -461,29 +462,73 @@ impl Versions {
     }
 }
 
-/// The steps of a walk. Dropping it cancels the query.
+impl Stream for Versions {
+    type Item = Result<Mutable, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.query).poll_next(cx)) {
+                Some(Ok(Progress::Found(AnyItem::Mutable(item)))) => Some(Ok(item)),
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
+            });
+        }
+    }
+}
+
+/// The steps of a walk: a stream of the nodes that have answered, which ends with the walk, or after an error. Dropping
+/// it cancels the query.
 #[derive(Debug)]
+#[must_use = "dropping it cancels the query"]
 pub struct Lookup {
     query: Query,
 }
 
 impl Lookup {
-    /// The next node that has answered; none when the walk is finished.
-    ///
-    /// # Errors
-    /// Nobody to ask, or no outcome in time.
-    pub async fn next(&mut self) -> Result<Option<Answered>, Error> {
-        while let Some(progress) = self.query.next().await? {
-            if let Progress::Answered(answered) = progress {
-                return Ok(Some(answered));
-            }
-        }
-        Ok(None)
+    /// The next node that has answered: what `StreamExt::next` does, for who has no such trait at hand.
+    pub async fn next(&mut self) -> Option<Result<Answered, Error>> {
+        StreamExt::next(self).await
     }
 
     /// Who was asked and who answered, once the walk is finished.
     #[must_use]
     pub const fn outcome(&self) -> Option<&Outcome> {
         self.query.ended()
+    }
+}
+
+impl Stream for Lookup {
+    type Item = Result<Answered, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.query).poll_next(cx)) {
+                Some(Ok(Progress::Answered(answered))) => Some(Ok(answered)),
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
+            });
+        }
+    }
+}
+
+/// What happens to the items that a node stores for others: a stream that ends with the node.
+#[derive(Debug)]
+#[must_use = "events are told only from here on"]
+pub struct NodeEvents(Pin<Box<Receiver<NodeEvent>>>);
+
+impl NodeEvents {
+    /// The next event: what `StreamExt::next` does, for who has no such trait at hand.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        StreamExt::next(self).await
+    }
+}
+
+impl Stream for NodeEvents {
+    type Item = NodeEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        self.0.as_mut().poll_next(cx)
     }
 }

@@ -75,6 +75,9 @@ pub enum BuildError {
     /// The system gave no randomness for the seed.
     #[error("no randomness for the seed: {0}")]
     Seed(getrandom::Error),
+    /// The driver needs a runtime, and was built outside of one.
+    #[error("no runtime here: build the node within one (for tokio: in an async function, or after `Handle::enter`)")]
+    NoRuntime,
     /// The driver could not be set up.
     #[error("cannot start the driver: {0}")]
     Driver(#[source] io::Error),

@@ -6,8 +6,15 @@
 //! | feature | driver |
 //! | --- | --- |
 //! | `blocking` (default) | [`blocking::Dht`]: one thread, calls that wait |
+//! | `smol` | `smol::Dht`: a task on smol's global executor |
+//! | `async-std` | `async_std::Dht`: a task on async-std's global executor (discontinued upstream: for who is on it) |
+//! | `tokio` | `tokio::Dht`: a task on the tokio runtime in which it is built |
 //!
-//! ```no_run
+//! None of the last three is on by default. All are one driver, [`runtime`], on one of three [`runtime::Runtime`]s: a
+//! socket, a timer and a place to run are all that it takes to add another.
+//!
+#![cfg_attr(feature = "blocking", doc = "```no_run")]
+#![cfg_attr(not(feature = "blocking"), doc = "```ignore")]
 //! use bep44::{Immutable, blocking::Dht};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,11 +51,18 @@ mod item;
 pub mod mutable_torrent;
 #[cfg(feature = "redb")]
 pub mod persist;
+pub mod runtime;
 mod socket;
 pub mod turn;
 
+#[cfg(feature = "async-std")]
+pub mod async_std;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "smol")]
+pub mod smol;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use builder::Builder;
 pub use clock::Clock;

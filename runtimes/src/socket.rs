@@ -8,6 +8,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Octets that the system keeps for datagrams that wait to be read: answers to several walks at once come in bursts.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// Octets of the largest datagram that is read whole. BEP 32 asks for 1,024; nobody sends more than one Ethernet frame.
+pub(crate) const INCOMING: usize = 2_048;
+
+/// Datagrams or commands taken in before others have their turn: our own packets, and those who wait for answers.
+pub(crate) const BATCH: usize = 64;
+
 /// A socket bound to `addr` that never blocks. One for IPv6 takes no IPv4 datagrams (BEP 32: the two networks are apart,
 /// and a mapped address must never be told to others).
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
@@ -41,4 +47,9 @@ pub(crate) fn send_failure(error: &io::Error) -> SendFailure {
         | Kind::PermissionDenied => SendFailure::Unreachable,
         _ => SendFailure::Lost,
     }
+}
+
+/// Sends now or not at all.
+pub(crate) fn send(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> Result<(), SendFailure> {
+    socket.send_to(datagram, to).map(drop).map_err(|error| send_failure(&error))
 }

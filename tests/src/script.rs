@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bep44_core::{
-    Capacity, Config, DropReason, Event, Instant, Item, MAX_DATAGRAM, Node, Outcome, QueryHandle, Rate, Storage, Stored,
+    Capacity, Config, DropReason, Event, Instant, Item, MAX_DATAGRAM, Node, Outcome, PutResult, QueryHandle, Rate,
+    Storage, Stored,
 };
 
 use crate::datagram::{Id, Value, addr, compact_nodes, dict, error, query, reply, sha1};
@@ -30,24 +31,40 @@ pub struct Kept {
     pub target: Id,
     /// The bencoded value.
     pub value: Vec<u8>,
-    /// Key, salt, sequence number and signature of a mutable item.
-    pub mutable: Option<(Vec<u8>, Vec<u8>, i64, Vec<u8>)>,
+    /// What a mutable item has besides.
+    pub mutable: Option<SignedBy>,
     /// When it will be dropped.
     pub expires: Instant,
 }
 
+/// What a mutable item has besides its value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignedBy {
+    /// The public key.
+    pub key: Vec<u8>,
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// The sequence number.
+    pub seq: i64,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
 impl Kept {
     fn new(item: &Item<'_>, expires: Instant) -> Self {
-        let mutable = item
-            .as_mutable()
-            .map(|item| (item.key().0.to_vec(), item.salt().to_vec(), item.seq(), item.signature().0.to_vec()));
+        let mutable = item.as_mutable().map(|item| SignedBy {
+            key: item.key().0.to_vec(),
+            salt: item.salt().to_vec(),
+            seq: item.seq(),
+            signature: item.signature().0.to_vec(),
+        });
         Self { target: *item.target().as_bytes(), value: item.value().to_vec(), mutable, expires }
     }
 
     /// The sequence number of a mutable item.
     #[must_use]
     pub fn seq(&self) -> Option<i64> {
-        self.mutable.as_ref().map(|(_, _, seq, _)| *seq)
+        self.mutable.as_ref().map(|mutable| mutable.seq)
     }
 }
 
@@ -78,6 +95,8 @@ pub enum Told {
     Equivocation(QueryHandle, i64),
     /// [`Event::Peers`].
     Peers(QueryHandle, Vec<SocketAddr>),
+    /// [`Event::Put`]: where, and what became of it.
+    Put(QueryHandle, SocketAddr, PutResult),
     /// [`Event::Ended`].
     Ended(QueryHandle, Outcome),
 }
@@ -93,6 +112,7 @@ impl From<Event<'_>> for Told {
             Event::Found { query, item } => Self::Found(query, Kept::new(&item, Instant::ZERO)),
             Event::Equivocation { query, seq } => Self::Equivocation(query, seq),
             Event::Peers { query, peers } => Self::Peers(query, peers.collect()),
+            Event::Put { query, addr, result, .. } => Self::Put(query, addr, result),
             Event::Ended { query, outcome } => Self::Ended(query, outcome),
             other => panic!("an event that the tests do not know: {other:?}"),
         }

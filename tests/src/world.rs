@@ -40,6 +40,8 @@ impl Found {
 /// A node and what it has told.
 struct Member {
     addr: SocketAddr,
+    /// Its address in the other family, if it is in both.
+    addr6: Option<SocketAddr>,
     node: Node<'static>,
     alive: bool,
     found: Vec<(QueryHandle, Found)>,
@@ -100,16 +102,22 @@ impl World {
         configure(&mut config);
         let octets = u32::try_from(number).expect("fewer than 2^24 nodes").to_be_bytes();
         // Public addresses, each in a network of its own.
-        let addr = SocketAddr::from(([20 + octets[1], octets[2], octets[3], 1], 6_881));
+        let v4 = SocketAddr::from(([20 + octets[1], octets[2], octets[3], 1], 6_881));
+        let v6 = SocketAddr::from(([0x2600, 0, number as u16, 0, 0, 0, 0, 1], 6_881));
+        let addr = if capacity.contacts > 0 { v4 } else { v6 };
+        let addr6 = (capacity.contacts > 0 && capacity.contacts6 > 0).then_some(v6);
         let node = Node::new(Storage::boxed(capacity), &config, self.now);
-        self.members.push(Member { addr, node, alive: true, found: Vec::new() });
+        self.members.push(Member { addr, addr6, node, alive: true, found: Vec::new() });
         number
     }
 
     /// Tells `member` the address of `other` as a bootstrap node.
     pub fn introduce(&mut self, member: usize, other: usize) {
-        let addr = self.members[other].addr;
-        self.members[member].node.add_bootstrap(addr).expect("room for a bootstrap address");
+        let Member { addr, addr6, .. } = self.members[other];
+        let node = &mut self.members[member].node;
+        // A node refuses addresses of a family that it is not in.
+        let taken = [Some(addr), addr6].into_iter().flatten().filter(|addr| node.add_bootstrap(*addr).is_ok()).count();
+        assert!(taken > 0, "the two have a family in common, and there is room for a bootstrap address");
         self.turn(member);
     }
 
@@ -130,7 +138,7 @@ impl World {
         self.sent
     }
 
-    /// A node's address.
+    /// A node's address; the IPv4 one, if it has two.
     #[must_use]
     pub fn addr(&self, member: usize) -> SocketAddr {
         self.members[member].addr
@@ -229,7 +237,8 @@ impl World {
     }
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
-        let Some(member) = self.members.iter().position(|member| member.addr == to && member.alive) else { return };
+        let is_there = |member: &Member| member.alive && (member.addr == to || member.addr6 == Some(to));
+        let Some(member) = self.members.iter().position(is_there) else { return };
         let mut buf = [0; MAX_DATAGRAM];
         let answer = self.members[member].node.handle_datagram(self.now, from, datagram, &mut buf);
         let answer = answer.map(|answer| (answer.to, answer.datagram.to_vec()));
@@ -244,9 +253,11 @@ impl World {
         let mut buf = [0; MAX_DATAGRAM];
         loop {
             let member = &mut self.members[number];
-            let from = member.addr;
+            let (addr, addr6) = (member.addr, member.addr6);
             let Some(packet) = member.node.poll_transmit(self.now, &mut buf) else { break };
             let (to, datagram) = (packet.to, packet.datagram.to_vec());
+            let from = addr6.filter(|_| to.is_ipv6()).unwrap_or(addr);
+            assert_eq!(from.is_ipv6(), to.is_ipv6(), "a node sends only in families that it is in");
             self.send(from, to, datagram);
         }
         let Member { node, found, .. } = &mut self.members[number];

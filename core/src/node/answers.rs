@@ -3,9 +3,12 @@
 
 use crate::addr::CompactAddr;
 use crate::event::QueryHandle;
+use crate::item::{Change, ItemError, judge};
+use crate::links::Slot;
 use crate::lookup::{Candidate, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase};
+use crate::store::Full;
 use crate::table::K;
 use crate::time::Instant;
 use crate::transactions::{Age, Asked, Elapsed, Purpose};
@@ -197,20 +200,57 @@ impl Node<'_> {
         }
     }
 
+    /// A full node is one of those that its own puts look for: if it is among the closest, it stores what it puts, by the
+    /// same rules as all others. Otherwise several writers who store for each other would each have another set of nodes.
+    fn store_own(&mut self, now: Instant, slot: Slot) {
+        let Self { queries, store, .. } = self;
+        let Some(query) = queries.get_mut(slot.index()) else { return };
+        if self.config.read_only || query.follows || !query.lookup.is_among_closest(&self.id) {
+            return;
+        }
+        let target = *query.lookup.target();
+        let cas = match query.aim {
+            Aim::PutMutable { cas } => cas,
+            Aim::PutImmutable => None,
+            _ => return,
+        };
+        let Some(item) = query.item() else { return };
+        let judged = match (item.as_mutable(), store.get_mutable(&target)) {
+            (Some(new), Some(stored)) => judge(&stored, new, cas),
+            _ => Ok(Change::ReplaceIfVerified),
+        };
+        query.own = match judged {
+            // It was verified when the put began.
+            Ok(Change::ReplaceIfVerified) => match store.insert(now, &target, &item, &CompactAddr::UNSPECIFIED) {
+                Ok(_evicted) => Storing::Accepted,
+                Err(Full) => Storing::Unsent,
+            },
+            Ok(Change::Refresh | Change::RefreshIfVerified) => {
+                store.refresh(now, &target, true);
+                Storing::Accepted
+            }
+            Err(ItemError::CasMismatch { .. }) => Storing::Refused(Code::CasMismatch.number().into()),
+            Err(_) => Storing::Refused(Code::SequenceTooLow.number().into()),
+        };
+    }
+
     /// Goes on with a query after something has happened to it.
-    fn advance_query(&mut self, now: Instant, handle: QueryHandle) {
+    pub(super) fn advance_query(&mut self, now: Instant, handle: QueryHandle) {
         let Some(slot) = self.slot_of(handle) else { return };
         let Some(query) = self.queries.get_mut(slot.index()) else { return };
         let was_over = query.phase == Phase::Ended;
         if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
             query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
+            if query.phase == Phase::Storing {
+                self.store_own(now, slot);
+            }
         }
+        let Some(query) = self.queries.get_mut(slot.index()) else { return };
         if query.phase == Phase::Storing {
             let waiting = |candidate: &Candidate| {
                 matches!(
                     candidate.storing,
                     Storing::Sent
-                        | Storing::Again
                         | Storing::NeedsToken
                         | Storing::AskedForToken
                         | Storing::Doubtful
@@ -230,6 +270,7 @@ impl Node<'_> {
             query.conclude();
             if query.internal {
                 self.release(handle);
+                self.note_internal_end(now);
                 return;
             }
             // What was found in one family need not be looked for in the other.

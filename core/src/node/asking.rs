@@ -4,7 +4,7 @@
 use core::num::NonZeroU16;
 
 use crate::addr::{CompactAddr, Family};
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, Signature};
 use crate::error::QueryError;
 use crate::event::QueryHandle;
 use crate::id::{NodeId, Target};
@@ -69,6 +69,19 @@ impl Node<'_> {
         Ok(slot)
     }
 
+    /// Starts to look for an immutable item. What is stored here is found at once.
+    pub(super) fn start_get(&mut self, now: Instant, target: Target) -> Result<QueryHandle, QueryError> {
+        let handle = self.start(now, target, Aim::GetImmutable)?;
+        if let Some(slot) = self.slot_of(handle)
+            && let Some(query) = self.queries.get_mut(slot.index())
+            && let Some(stored) = self.store.get_immutable(&target)
+        {
+            query.keep(stored.value(), 0, Signature([0; 64]));
+            self.advance_query(self.now, handle);
+        }
+        Ok(handle)
+    }
+
     pub(super) fn start_get_mutable(
         &mut self,
         now: Instant,
@@ -82,6 +95,16 @@ impl Node<'_> {
             // Its length was checked.
             let _ = query.salt.extend_from_slice(salt);
         });
+        // What is stored here is a version like any other's.
+        if let Some(slot) = self.slot_of(handle)
+            && let Some(query) = self.queries.get_mut(slot.index())
+            && let Some(stored) = self.store.get_mutable(query.lookup.target())
+            && newer_than.is_none_or(|known| stored.seq() > known)
+        {
+            query.keep(stored.value(), stored.seq(), *stored.signature());
+            query.outcome.newest = Some(stored.seq());
+            self.mark_untold(slot);
+        }
         Ok(handle)
     }
 
@@ -144,6 +167,12 @@ impl Node<'_> {
             query.internal = true;
         }
         true
+    }
+
+    /// Whether there is a free slot, and no walk of the node's own.
+    pub(super) fn may_start_internal(&self) -> bool {
+        let runs = |query: &QuerySlot| query.phase != Phase::Free && query.internal;
+        self.free_query().is_some() && !self.queries.iter().any(runs)
     }
 
     fn free_query(&self) -> Option<Slot> {

@@ -138,7 +138,7 @@ impl<'m> Node<'m> {
         let id = config.id.unwrap_or(drawn);
         let index = Index::new(rng.u64());
         for slot in &mut *queries {
-            slot.clear();
+            slot.reset();
         }
         Self {
             id,
@@ -243,7 +243,7 @@ impl<'m> Node<'m> {
 
     /// Looks for the immutable item at `target` (BEP 44). Ends with the first value whose hash is right.
     pub fn get(&mut self, now: Instant, target: Target) -> Result<QueryHandle, QueryError> {
-        self.start(now, target, Aim::GetImmutable)
+        self.start_get(now, target)
     }
 
     /// Looks for the newest version of the mutable item of `key` and `salt` (empty: none), if it is newer than
@@ -294,10 +294,15 @@ impl<'m> Node<'m> {
 
     // --- what the caller should do ---
 
-    /// The next packet to send, written into `buf` (of at least [`MAX_DATAGRAM`] octets); none if nothing is due.
+    /// The next packet to send, written into `buf`; none if nothing is due, or if `buf` is shorter than [`MAX_DATAGRAM`]
+    /// octets.
     #[must_use = "the packet is to be sent"]
     pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
         let now = self.advance(now);
+        if buf.len() < MAX_DATAGRAM {
+            // A question that does not fit would count as asked, and its silence against the node.
+            return None;
+        }
         let (to, len) = match self.next_question(now, buf) {
             Some(question) => question,
             None => self.next_upkeep(now, buf)?,

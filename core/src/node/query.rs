@@ -76,6 +76,8 @@ pub struct QuerySlot {
     /// `value` holds an item.
     pub(super) holds_item: bool,
     pub(super) outcome: Outcome,
+    /// What this node itself has made of the item that is being put.
+    pub(super) own: Storing,
     /// The query for the same in the other family, of which the application knows only one.
     pub(super) twin: Option<Slot>,
     /// The application knows the twin.
@@ -108,6 +110,7 @@ impl Empty for QuerySlot {
         holds_item: false,
         outcome: Outcome::EMPTY,
         twin: None,
+        own: Storing::Unsent,
         follows: false,
         told: None,
         ready: Link::EMPTY,
@@ -136,6 +139,12 @@ impl Linked<UNTOLD> for QuerySlot {
 }
 
 impl QuerySlot {
+    /// Makes the slot as good as new, whatever node it has served before.
+    pub(super) fn reset(&mut self) {
+        self.clear();
+        self.generation = 0;
+    }
+
     /// Makes the slot free, whatever was in it.
     pub(super) fn clear(&mut self) {
         self.phase = Phase::Free;
@@ -162,6 +171,7 @@ impl QuerySlot {
         self.holds_item = false;
         self.outcome = Outcome::EMPTY;
         self.twin = None;
+        self.own = Storing::Unsent;
         self.follows = false;
         self.told = None;
     }
@@ -178,7 +188,7 @@ impl QuerySlot {
         }
     }
 
-    fn keep(&mut self, value: &[u8], seq: i64, signature: Signature) {
+    pub(super) fn keep(&mut self, value: &[u8], seq: i64, signature: Signature) {
         self.value.clear();
         // Values are at most MAX_VALUE long: they came out of an item.
         let _ = self.value.extend_from_slice(value);
@@ -304,7 +314,10 @@ impl QuerySlot {
             self.outcome.newest = self.outcome.newest.max(Some(seq));
             return true;
         }
-        if self.outcome.newest.is_some_and(|newest| newest >= seq) {
+        // An older version than what the put expects, or replaces, decides nothing: it need not be verified.
+        let Aim::PutMutable { cas } = self.aim else { return false };
+        let matters = seq > cas.unwrap_or(i64::MAX).min(self.seq.saturating_sub(1));
+        if !matters || self.outcome.newest.is_some_and(|newest| newest >= seq) {
             return false;
         }
         if found.verify().is_ok() {
@@ -326,6 +339,9 @@ impl QuerySlot {
     /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
     pub(super) fn conflicts(&self) -> bool {
         let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
+        if matches!(self.own, Storing::Refused(code) if code == i64::from(Code::CasMismatch.number())) {
+            return true;
+        }
         let is_ours = self.outcome.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.copy);
         self.outcome.newest > Some(expected) && !is_ours
     }
@@ -347,6 +363,12 @@ impl QuerySlot {
             || self.has_untold_peers()
     }
 
+    /// Whether what became of storing somewhere has not been told.
+    pub(super) fn has_untold_puts(&self) -> bool {
+        let is_untold = |known: &Candidate| !known.storing_told && known.storing != Storing::Unsent;
+        self.lookup.candidates().iter().any(is_untold)
+    }
+
     pub(super) fn has_untold_peers(&self) -> bool {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }
@@ -359,6 +381,9 @@ impl QuerySlot {
         outcome.asked = lookup.asked;
         outcome.answered = lookup.answered;
         outcome.failed = lookup.failed;
+        if let Storing::Refused(code) = self.own {
+            outcome.reject(code);
+        }
         let newest = match self.aim {
             Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
             Aim::GetMutable { .. } | Aim::PutMutable { .. } => Some(self.seq),

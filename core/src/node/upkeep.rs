@@ -19,8 +19,11 @@ const PROSPECTS: usize = 16;
 /// too often.
 const JOIN_PAUSE: (Duration, Duration, u32) = (Duration::from_secs(1), Duration::from_secs(15 * 60), 4);
 
-/// The pause when there is no free query for a refresh.
-const BUSY_PAUSE: Duration = Duration::from_secs(10);
+/// As long as the pause is no longer than this, buckets with few contacts are refreshed after each walk as well.
+const YOUNG: Duration = Duration::from_secs(16);
+
+/// The pause when there is no free query for a refresh, or upkeep has one already.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -87,6 +90,11 @@ impl Node<'_> {
         self.upkeep.due = self.upkeep.due.min(now);
     }
 
+    /// A walk of the node's own has ended: the next one may begin.
+    pub(super) fn note_internal_end(&mut self, now: Instant) {
+        self.upkeep.due = self.upkeep.due.min(now);
+    }
+
     /// The node has been told to join now.
     pub(super) const fn note_join(&mut self) {
         self.upkeep.joins = true;
@@ -122,6 +130,8 @@ impl Node<'_> {
             }
         }
         if self.next_join().is_some_and(|join_at| now >= join_at) {
+            // The second walk and the third, when neighbours are known.
+            let young = self.upkeep.join_pause > JOIN_PAUSE.0 && self.upkeep.join_pause <= YOUNG;
             self.upkeep.join_at = now + self.upkeep.join_pause;
             self.upkeep.join_pause = self.upkeep.join_pause.saturating_mul(JOIN_PAUSE.2).min(JOIN_PAUSE.1);
             for family in [Family::V4, Family::V6] {
@@ -129,8 +139,14 @@ impl Node<'_> {
                 if !self.is_joining(family) {
                     self.start_internal(now, family, Target::from(self.id));
                 }
+                if young {
+                    self.table_of_mut(family).hasten_sparse();
+                    self.upkeep.due = now;
+                }
             }
-            return self.next_question(now, buf);
+            if let Some(question) = self.next_question(now, buf) {
+                return Some(question);
+            }
         }
         if now < self.upkeep.due {
             return None;
@@ -140,16 +156,18 @@ impl Node<'_> {
             let len = self.ask(now, addr, id, Purpose::Probe, Method::Ping, buf)?;
             return Some((addr, len));
         }
+        // One refresh at a time, so that queries are left for the application.
+        if !self.may_start_internal() {
+            self.upkeep.due = now + BUSY_PAUSE;
+            return None;
+        }
         for family in [Family::V4, Family::V6] {
             let Self { table, table6, rng, .. } = self;
             let table = if family == Family::V4 { table } else { table6 };
-            let Some(target) = table.next_refresh(now, rng) else { continue };
-            if self.start_internal(now, family, target) {
+            if let Some(target) = table.next_refresh(now, rng) {
+                self.start_internal(now, family, target);
                 return self.next_question(now, buf);
             }
-            // The application uses all queries: the bucket waits for its next turn, the others for a moment.
-            self.upkeep.due = now + BUSY_PAUSE;
-            return None;
         }
         self.upkeep.due = self.table.next_due().min(self.table6.next_due());
         None

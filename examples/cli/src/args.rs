@@ -47,7 +47,7 @@ pub(crate) struct Join {
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = HEADING)]
     pub(crate) bootstrap: Vec<HostPort>,
     /// Give up after so long
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = HEADING)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true, help_heading = HEADING)]
     pub(crate) timeout: Duration,
     /// What drives the node
     #[arg(long, global = true, default_value = "blocking", help_heading = HEADING)]
@@ -159,10 +159,10 @@ pub(crate) struct Get {
     #[arg(long, value_name = "HEX", value_parser = public_key)]
     pub(crate) public_key: Option<PublicKey>,
     /// The item's salt
-    #[arg(long, requires = "public_key", allow_hyphen_values = true)]
+    #[arg(long, requires = "public_key", conflicts_with = "target", allow_hyphen_values = true)]
     pub(crate) salt: Option<Salt>,
     /// Only if it is newer than this
-    #[arg(long, value_name = "N", requires = "public_key", value_parser = sequence_number, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", requires = "public_key", conflicts_with = "target", value_parser = sequence_number, allow_negative_numbers = true)]
     pub(crate) seq: Option<i64>,
     /// Write the value to standard output as it is, and nothing else
     #[arg(long, conflicts_with = "json")]

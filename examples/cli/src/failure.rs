@@ -46,7 +46,8 @@ impl Failure {
 
     /// There was nobody.
     pub(crate) fn nobody(asked: u16) -> Self {
-        Self::refused(format!("nobody answered ({asked} asked): give a node that runs with --bootstrap HOST:PORT"))
+        let asked = count(asked, "question");
+        Self::refused(format!("nobody answered ({asked} sent): give a node that runs with --bootstrap HOST:PORT"))
     }
 
     pub(crate) fn with_code(mut self, code: Option<i64>) -> Self {

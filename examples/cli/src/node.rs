@@ -36,7 +36,10 @@ pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failu
     output.line(&format!("listening  {STRONG}{addr}{STRONG:#}  {DIM}node {id}{DIM:#}"));
     let events = dht.events()?;
     let items = happens.clone();
-    std::thread::spawn(move || events.map(Happening::Item).try_for_each(|event| items.send(event)));
+    std::thread::spawn(move || {
+        // Once nobody takes them any more, the node is ending.
+        events.map(Happening::Item).all(|event| items.send(event).is_ok())
+    });
     if joins {
         let dht = dht.clone();
         std::thread::spawn(move || drop(happens.send(Happening::Joined(join_network(&dht)))));

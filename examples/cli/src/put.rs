@@ -115,13 +115,14 @@ fn judge(outcome: &Outcome, seq: Option<i64>, object: &Value) -> Result<(), Fail
              write a higher one"
         ))
         .with_code(Some(rejection.code))
+    } else if seq.is_some() && outcome.newest > seq {
+        // Nobody has refused, but readers find the newer one.
+        Failure::refused(format!("conflict: a newer version exists{stored}: read again"))
     } else if outcome.accepted > 0 {
         return Ok(());
     } else if let Some(rejection) = outcome.rejected.iter().max_by_key(|rejection| rejection.count) {
         let (by, code) = (count(rejection.count, "node"), rejection.code);
         Failure::refused(format!("rejected: {}, said {by} with code {code}", meaning(code))).with_code(Some(code))
-    } else if seq.is_some() && outcome.newest > seq {
-        Failure::refused(format!("conflict: a newer version exists{stored}: read again")).with_code(Some(301))
     } else {
         Failure::refused(format!("not stored: {} answered, and none has accepted it", count(outcome.answered, "node")))
     };

@@ -1,0 +1,5 @@
+//! The binary, from outside.
+
+mod commands;
+mod network;
+mod usage;
