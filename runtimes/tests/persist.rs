@@ -429,3 +429,24 @@ fn storing_does_not_wait_for_a_commit_and_a_commit_takes_what_has_gathered() {
     let (node, _) = start(dir.path());
     assert_eq!(guest(&node).newest(*mutable(1).key(), b"salt", None).unwrap().item, Some(mutable(200)));
 }
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_task_has_written_everything_when_shutdown_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let build = || bep44::tokio::Dht::builder().bind(ANY).data_dir(dir.path()).build().unwrap();
+        let node = build();
+        let client =
+            bep44::tokio::Dht::builder().bind(ANY).bootstrap([node.local_addr()]).read_only(true).build().unwrap();
+        let item = Immutable::text("kept by a task").unwrap();
+        assert_eq!(client.put(&item).await.unwrap().stored(), 1);
+        node.shutdown().await;
+        // At once: the directory is free, and the item is there.
+        let node = build();
+        let client =
+            bep44::tokio::Dht::builder().bind(ANY).bootstrap([node.local_addr()]).read_only(true).build().unwrap();
+        assert_eq!(client.get(item.target()).await.unwrap().item, Some(item));
+    });
+}
