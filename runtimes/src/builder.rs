@@ -132,7 +132,8 @@ impl<D> Builder<D> {
     }
 
     /// Keeps what the node holds in the directory `path`, which is made if it is not there, and starts with what is in
-    /// it: see [`persist`](crate::persist).
+    /// it: see [`persist`](crate::persist). Building then waits for the disk (and some 50 µs for each signature that is
+    /// verified), and so does ending the node, for as long as the last commit takes.
     #[cfg(feature = "redb")]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data = Some(Data::At(path.into()));
