@@ -381,8 +381,9 @@ fn a_node_in_both_networks_carries_items_between_them() {
 
     // Each network has a version of its own: the newest of both is found, wherever it is.
     let version = |seq: i64| Mutable::sign(&secret(), *b"", seq, bencoded_bytes(b"value")).unwrap();
-    wait!(guest(&four).put_mutable(&version(1), None)).unwrap();
-    wait!(build(node(Some(known[1])).bind(ANY6).read_only(true)).unwrap().put_mutable(&version(2), None)).unwrap();
+    let guest6 = build(node(Some(known[1])).bind(ANY6).read_only(true)).unwrap();
+    assert!(wait!(guest(&four).put_mutable(&version(1), None)).unwrap().stored() > 0);
+    assert!(wait!(guest6.put_mutable(&version(2), None)).unwrap().stored() > 0);
     let newest = wait!(both.newest(secret().public_key(), b"", None)).unwrap();
     assert_eq!(newest.item, Some(version(2)));
     for dht in [&four[2], &six[2]] {
