@@ -348,6 +348,21 @@ fn two_writers_lose_nothing() {
 }
 
 #[test]
+#[cfg(feature = "redb")]
+fn after_a_shutdown_everything_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let item = Immutable::text("kept").unwrap();
+    let first = build(node(None).data_dir(dir.path())).unwrap();
+    let put = wait!(guest(std::slice::from_ref(&first)).put(&item)).unwrap();
+    assert_eq!(put.stored(), 1);
+    wait!(first.shutdown());
+    // The directory is free, too.
+    let again = build(node(None).data_dir(dir.path())).unwrap();
+    assert_eq!(again.id(), first.id());
+    assert_eq!(wait!(guest(&[again]).get(item.target())).unwrap().item, Some(item));
+}
+
+#[test]
 fn an_address_in_use_is_said() {
     let (_silent, dht) = lost(8);
     match build(Dht::builder().bind(dht.local_addr())) {
