@@ -340,29 +340,27 @@ impl Lookup {
         self.candidates.iter().filter(takes).filter(|known| known.distance(&self.target) < distance).count() < K
     }
 
-    /// Whether too few of those that have answered take the item, so that another should be asked for a token.
-    fn lacks_takers(&self) -> bool {
+    /// How many of the candidates take the item, or may yet.
+    fn takers(&self, may: impl Fn(&Candidate) -> bool) -> usize {
         let takes = |candidate: &&Candidate| match candidate.state {
-            State::Asked => true,
             State::Answered => {
                 !candidate.token.is_empty() && !matches!(candidate.storing, Storing::Unable(_) | Storing::Silent)
             }
-            State::Fresh | State::Late | State::Overdue | State::Failed => false,
+            _ => may(candidate),
         };
-        self.candidates.iter().filter(takes).count() < K
+        self.candidates.iter().filter(takes).count()
     }
 
-    /// Whether a spare is to be asked, or may still answer in time.
+    /// Whether too few take the item, and a spare is to be asked or may still answer in time.
     pub(crate) fn has_spare(&self) -> bool {
-        let pending = |candidate: &Candidate| matches!(candidate.state, State::Asked | State::Late);
-        let fresh = |candidate: &Candidate| candidate.state == State::Fresh;
-        self.candidates.iter().any(pending) || (self.lacks_takers() && self.candidates.iter().any(fresh))
+        let pending = |candidate: &Candidate| matches!(candidate.state, State::Fresh | State::Asked | State::Late);
+        self.takers(|_| false) < K && self.candidates.iter().any(pending)
     }
 
     /// A node to ask for a token in place of one that does not take the item: the closest that was not asked. It counts
     /// as asked.
     pub(crate) fn next_spare(&mut self) -> Option<(CompactAddr, Option<NodeId>)> {
-        if !self.lacks_takers() {
+        if self.takers(|candidate| candidate.state == State::Asked) >= K {
             return None;
         }
         let candidate = self.candidates.iter_mut().find(|candidate| candidate.state == State::Fresh)?;
@@ -547,6 +545,25 @@ mod tests {
         assert!(lookup.next_to_store_on().is_none(), "the next one would refuse as well");
         lookup.candidate_mut(&addr(3)).unwrap().storing = Storing::Silent;
         assert_eq!(lookup.next_to_store_on().unwrap().addr, addr(10));
+    }
+
+    #[test]
+    fn storing_waits_for_nobody_when_enough_take_the_item() {
+        let mut lookup = walk(1..=9);
+        lookup.offer(None, addr(99), 0);
+        for number in 1..=8 {
+            let candidate = lookup.on_answer(&addr(number), id(number), Duration::ZERO).unwrap();
+            candidate.token = heapless::Vec::from_slice(b"token").unwrap();
+            candidate.storing = Storing::Accepted;
+        }
+        lookup.candidate_mut(&addr(99)).unwrap().state = State::Late;
+        assert!(!lookup.has_spare());
+        assert!(lookup.next_spare().is_none());
+        lookup.candidate_mut(&addr(3)).unwrap().storing = Storing::Silent;
+        assert!(lookup.has_spare());
+        assert_eq!(lookup.next_spare().unwrap().0, addr(9));
+        assert!(lookup.next_spare().is_none(), "one is enough, as long as it may answer");
+        assert!(lookup.has_spare());
     }
 
     quickcheck! {
