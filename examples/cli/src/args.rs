@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bep44::mutable_torrent::Magnet;
 use bep44::{MAX_SALT, PublicKey, Target, from_hex};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+use crate::driver::Runtime;
 use crate::failure::Failure;
 
 const HEADING: &str = "Network";
@@ -51,7 +52,7 @@ pub(crate) struct Join {
     pub(crate) timeout: Duration,
     /// What drives the node
     #[arg(long, global = true, default_value = "blocking", help_heading = HEADING)]
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     /// Write a trace for `replay`
     #[arg(long, global = true, value_name = "FILE", hide = true)]
     record: Option<PathBuf>,
@@ -63,19 +64,8 @@ impl Join {
         if self.record.is_some() {
             return Err(Failure::not_yet("--record", "leave it out"));
         }
-        match self.runtime {
-            Runtime::Blocking => Ok(()),
-            _ => Err(Failure::not_yet("--runtime other than blocking", "leave it out")),
-        }
+        Ok(())
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Runtime {
-    Blocking,
-    Smol,
-    AsyncStd,
-    Tokio,
 }
 
 #[derive(Debug, Subcommand)]

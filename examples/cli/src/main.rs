@@ -4,6 +4,7 @@
 mod announce;
 mod args;
 mod demo;
+mod driver;
 mod failure;
 mod get;
 mod key;
@@ -38,7 +39,7 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let join = &cli.common.join;
     join.check()?;
     match &cli.command {
-        Command::Demo => demo::run(output),
+        Command::Demo => demo::run(join.runtime, output),
         Command::Keygen(args) => key::generate(args, output),
         Command::Put(args) => put::run(args, join, output),
         Command::Get(args) => get::run(args, join, output),

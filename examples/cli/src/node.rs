@@ -3,11 +3,12 @@
 use std::sync::mpsc;
 
 use bep44::Error;
-use bep44::blocking::Dht;
+use bep44::client::Client;
 use bep44::turn::{AnyItem, NodeEvent, StoredItem};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Node};
+use crate::driver::wait;
 use crate::failure::Failure;
 use crate::network::{bootstrap, start};
 use crate::output::{DIM, GOOD, Output, STRONG, count, time};
@@ -30,19 +31,19 @@ pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failu
         .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
     let bootstrap = bootstrap(join, output)?;
     let joins = !bootstrap.is_empty();
-    let dht = start(join, bootstrap, args.read_only)?;
+    let dht = start(join, bootstrap, args.read_only, None)?;
     let (addr, id) = (dht.local_addr(), dht.id());
     output.object(&json!({ "event": "listening", "addr": addr.to_string(), "id": id.to_string() }));
     output.line(&format!("listening  {STRONG}{addr}{STRONG:#}  {DIM}node {id}{DIM:#}"));
-    let events = dht.events()?;
+    let mut events = dht.events()?;
     let items = happens.clone();
     std::thread::spawn(move || {
         // Once nobody takes them any more, the node is ending.
-        events.map(Happening::Item).all(|event| items.send(event).is_ok())
+        while wait(events.next()).is_some_and(|event| items.send(Happening::Item(event)).is_ok()) {}
     });
     if joins {
-        let dht = dht.clone();
-        std::thread::spawn(move || drop(happens.send(Happening::Joined(join_network(&dht)))));
+        let client = Client::clone(&dht);
+        std::thread::spawn(move || drop(happens.send(Happening::Joined(wait(join_network(&client))))));
     }
     for happening in happenings {
         match happening {
@@ -51,16 +52,16 @@ pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failu
             Happening::Stop => break,
         }
     }
-    let stats = dht.stats()?;
+    let stats = wait(dht.stats())?;
     output.object(&json!({ "event": "stopped", "queries": stats.queries, "served": stats.served }));
     output.line(&format!("stopped    after {} answered", count(stats.served, "question")));
     dht.shutdown();
     Ok(())
 }
 
-fn join_network(dht: &Dht) -> Result<usize, Error> {
-    dht.bootstrap()?;
-    Ok(dht.contacts()?.len())
+async fn join_network(client: &Client) -> Result<usize, Error> {
+    client.bootstrap().await?;
+    Ok(client.contacts().await?.len())
 }
 
 fn show_joined(joined: Result<usize, Error>, output: &Output) {

@@ -109,7 +109,6 @@ fn what_this_build_does_not_have() {
         &["sim", "--nodes", "5"],
         &["node", "--data", "directory"],
         &["get", TARGET, "--record", "file"],
-        &["get", TARGET, "--runtime", "tokio"],
     ] {
         refused(args).is_usage(&["not in this build"]);
     }
