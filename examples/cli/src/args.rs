@@ -14,6 +14,9 @@ use crate::failure::Failure;
 
 const HEADING: &str = "Network";
 
+/// A year: longer than any item is kept, and short enough to calculate with.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Stores and finds small data in the BitTorrent DHT (BEP 44)
 ///
 /// Try `bep44 demo` first: it needs no network.
@@ -78,6 +81,8 @@ pub(crate) enum Command {
     Put(Put),
     /// Find a value: immutable by its target, or the newest one of a key
     Get(Get),
+    /// Show each newer value of a key as it appears, until SIGINT or SIGTERM
+    Watch(Watch),
     /// Point a key at a torrent (BEP 46)
     Publish(Publish),
     /// Find the torrent that a key points at (BEP 46)
@@ -92,11 +97,6 @@ pub(crate) enum Command {
     Lookup(Lookup),
     /// Run a full node until SIGINT or SIGTERM
     Node(Node),
-    #[command(hide = true, disable_help_flag = true)]
-    Watch {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
     #[command(hide = true, disable_help_flag = true)]
     Replay {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -160,6 +160,19 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The key: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    pub(crate) public_key: PublicKey,
+    /// The item's salt
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) salt: Option<Salt>,
+    /// How long to wait until it is asked again, at least 1; up to a tenth more, at random
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = interval, allow_negative_numbers = true)]
+    pub(crate) interval: Duration,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Publish {
     /// The torrent: 40 hexadecimal digits
     pub(crate) infohash: Target,
@@ -210,7 +223,8 @@ pub(crate) struct Node {
     /// Ask, but answer nobody
     #[arg(long)]
     pub(crate) read_only: bool,
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Keep items, peers, the node's id and its contacts here, and begin with them after a restart or a crash
+    #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -241,7 +255,7 @@ impl FromStr for HostPort {
 }
 
 /// A salt within its limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Salt(pub(crate) String);
 
 impl FromStr for Salt {
@@ -264,6 +278,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+/// Nodes that are asked more often than once a second may stop answering.
+fn interval(text: &str) -> Result<Duration, String> {
+    let expected = || format!("expected a number of seconds from 1 to {}", LONGEST_INTERVAL.as_secs());
+    seconds(text).ok().filter(|time| (Duration::from_secs(1)..=LONGEST_INTERVAL).contains(time)).ok_or_else(expected)
 }
 
 fn sequence_number(text: &str) -> Result<i64, String> {
