@@ -75,6 +75,17 @@ pub enum Event<'a> {
         /// Those not reported before.
         peers: Peers<'a>,
     },
+    /// What has become of a put or an announcement on one node. Told when the query is over, before its end.
+    Put {
+        /// The query.
+        query: QueryHandle,
+        /// The node.
+        node: NodeId,
+        /// Where it is.
+        addr: SocketAddr,
+        /// What became of it there.
+        result: PutResult,
+    },
     /// A query of ours has ended. Its handle names nothing any more.
     Ended {
         /// The query.
@@ -82,6 +93,19 @@ pub enum Event<'a> {
         /// What became of it.
         outcome: Outcome,
     },
+}
+
+/// What one node has made of a put or an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutResult {
+    /// It says that it has stored it.
+    Accepted,
+    /// It refused with this code (BEP 5 and BEP 44: 201 to 207, 301, 302; or whatever it sent).
+    Refused(i64),
+    /// It has not answered, though it was sent it twice.
+    Silent,
+    /// It was not sent the item: it holds nothing, and the condition of the put has failed elsewhere.
+    Skipped,
 }
 
 /// Addresses of peers, each once.

@@ -81,6 +81,8 @@ pub(crate) struct Candidate {
     pub(crate) hop: u8,
     /// Whether its answer still has to be told to the application.
     pub(crate) untold: bool,
+    /// Whether what became of storing on it has been told to the application.
+    pub(crate) storing_told: bool,
     /// Whether it has been given a second token.
     pub(crate) renewed: bool,
     /// Whether the item has been sent to it twice.
@@ -191,6 +193,7 @@ impl Lookup {
             tries: 0,
             hop,
             untold: false,
+            storing_told: false,
             renewed: false,
             resent: false,
             copy: false,

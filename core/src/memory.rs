@@ -140,13 +140,13 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// What [`TinyMemory`] has: some 30 KiB.
+    /// What [`TinyMemory`] has: 25 KiB.
     #[must_use]
     pub const fn tiny() -> Self {
         Self { contacts: 64, contacts6: 0, transactions: 16, queries: 2, items: 16, values: 8_192, peers: 32 }
     }
 
-    /// A node in an application: 256 contacts, 32 queries, 2,000 items in 1 MiB; some 1.6 MiB altogether.
+    /// A node in an application: 256 contacts, 32 queries, 2,000 items in 1 MiB; 1.5 MiB altogether.
     #[must_use]
     pub const fn home() -> Self {
         Self {
@@ -160,7 +160,7 @@ impl Capacity {
         }
     }
 
-    /// A node that serves many: 100,000 items in 64 MiB, 1,024 queries; some 90 MiB altogether.
+    /// A node that serves many: 100,000 items in 64 MiB, 1,024 queries; 86 MiB altogether.
     #[must_use]
     pub const fn server() -> Self {
         Self {

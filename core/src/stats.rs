@@ -30,23 +30,11 @@ pub struct Stats {
 
 /// Refused queries, by error code (BEP 5 and BEP 44).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Refusals([u64; CODES.len()]);
-
-const CODES: [Code; 9] = [
-    Code::Generic,
-    Code::Server,
-    Code::Protocol,
-    Code::UnknownMethod,
-    Code::ValueTooBig,
-    Code::InvalidSignature,
-    Code::SaltTooBig,
-    Code::CasMismatch,
-    Code::SequenceTooLow,
-];
+pub struct Refusals([u64; Code::ALL.len()]);
 
 impl Refusals {
     pub(crate) fn count(&mut self, code: Code) {
-        if let Some((_, count)) = CODES.iter().zip(&mut self.0).find(|(known, _)| **known == code) {
+        if let Some((_, count)) = Code::ALL.iter().zip(&mut self.0).find(|(known, _)| **known == code) {
             *count = count.wrapping_add(1);
         }
     }
@@ -54,11 +42,11 @@ impl Refusals {
     /// How many were refused with `code`.
     #[must_use]
     pub fn with(&self, code: Code) -> u64 {
-        CODES.iter().zip(&self.0).find(|(known, _)| **known == code).map_or(0, |(_, count)| *count)
+        Code::ALL.iter().zip(&self.0).find(|(known, _)| **known == code).map_or(0, |(_, count)| *count)
     }
 
     /// All codes, with how many were refused with each.
     pub fn iter(&self) -> impl Iterator<Item = (Code, u64)> {
-        CODES.into_iter().zip(self.0)
+        Code::ALL.into_iter().zip(self.0)
     }
 }

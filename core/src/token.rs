@@ -63,20 +63,26 @@ impl Tokens {
         token
     }
 
-    /// Whether the token was issued to this address, whatever the target.
-    pub(crate) fn accepts_from(&self, writer: &CompactAddr, offered: &[u8]) -> bool {
-        let Some((offered, _)) = parts(offered) else { return false };
+    /// Whether the token was issued to this address, whatever the target. What comes back says for which.
+    pub(crate) fn accepts_from<'a>(&self, writer: &CompactAddr, offered: &'a [u8]) -> Option<FromHere<'a>> {
+        let (address, target) = parts(offered)?;
+        let bound = [&self.current, &self.previous].map(|secret| Bound::to(secret, writer));
         // Both are always computed and compared, so that time tells nothing.
-        let [current, previous] = [&self.current, &self.previous].map(|secret| Bound::to(secret, writer).address);
-        equal(&current, offered) | equal(&previous, offered)
+        let [current, previous] = bound.each_ref().map(|bound| equal(&bound.address, address));
+        (current | previous).then_some(FromHere { bound, target })
     }
+}
 
-    /// Whether the token was issued to this address for this target, if [`accepts_from`](Self::accepts_from) has said
-    /// that it was issued to this address.
-    pub(crate) fn accepts_for(&self, writer: &CompactAddr, target: &Target, offered: &[u8]) -> bool {
-        let Some((_, offered)) = parts(offered) else { return false };
-        let expected = [&self.current, &self.previous].map(|secret| Bound::to(secret, writer).for_target(target));
-        expected.iter().any(|expected| equal(expected, offered))
+/// A token that was issued to the address that it came from.
+pub(crate) struct FromHere<'a> {
+    bound: [Bound; 2],
+    target: &'a [u8; TARGET_PART],
+}
+
+impl FromHere<'_> {
+    /// Whether it was issued for this target.
+    pub(crate) fn is_for(&self, target: &Target) -> bool {
+        self.bound.iter().any(|bound| equal(&bound.for_target(target), self.target))
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
     use core::net::SocketAddr;
 
     fn accepts(tokens: &Tokens, writer: &CompactAddr, target: &Target, offered: &[u8]) -> bool {
-        tokens.accepts_from(writer, offered) && tokens.accepts_for(writer, target, offered)
+        tokens.accepts_from(writer, offered).is_some_and(|token| token.is_for(target))
     }
 
     fn addr(text: &str) -> CompactAddr {

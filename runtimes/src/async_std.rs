@@ -1,4 +1,4 @@
-//! The driver for [async-std](::async_std). Its task runs on the global executor (`async_std::task::spawn`).
+//! The driver for async-std. Its task runs on the global executor (`async_std::task::spawn`).
 //!
 //! async-std is discontinued ([RUSTSEC-2025-0052](https://rustsec.org/advisories/RUSTSEC-2025-0052)): its authors
 //! recommend smol. This driver is for programs that are built on it already; new ones should take `bep44::smol`, whose

@@ -22,11 +22,11 @@ use crate::client::{self, Client, FoundPeers, Got, PutOutcome, Update};
 use crate::clock::Clock;
 use crate::error::{BuildError, Error};
 use crate::item::{Immutable, Mutable};
-use crate::socket::{BATCH, INCOMING, SendFailure, send_failure};
+use crate::socket::{BATCH, INCOMING, SendFailure, of_family, send_failure};
 use crate::turn::{Answered, Command, Known, NodeEvent, Progress, Step, Turn, Want};
 
-const SOCKET: Token = Token(0);
-const COMMANDS: Token = Token(1);
+/// The sockets have their numbers, 0 and 1.
+const COMMANDS: Token = Token(2);
 
 /// A node of the DHT on a thread of its own. Clones are cheap and name the same node; it ends when the last one (and
 /// the last iterator made from one) is dropped, or by [`shutdown`](Self::shutdown).
@@ -43,17 +43,17 @@ impl Builder<Dht> {
     /// The address is in use or not ours, a bootstrap address cannot be used, or the system gives no thread, poll or
     /// randomness.
     pub fn build(self) -> Result<Dht, BuildError> {
-        let Parts { socket, addr, turn, clock, commands: (sender, commands) } = self.parts()?;
+        let Parts { sockets, addrs, turn, clock, commands: (sender, commands) } = self.parts()?;
         let poll = Poll::new().map_err(BuildError::Driver)?;
-        let mut socket = UdpSocket::from_std(socket);
-        poll.registry().register(&mut socket, SOCKET, Interest::READABLE).map_err(BuildError::Driver)?;
+        let mut sockets: Vec<_> = sockets.into_iter().map(UdpSocket::from_std).collect();
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            poll.registry().register(socket, Token(number), Interest::READABLE).map_err(BuildError::Driver)?;
+        }
         let bell = Arc::new(Bell(mio::Waker::new(poll.registry(), COMMANDS).map_err(BuildError::Driver)?));
-        let client = Client::new(sender, Arc::clone(&bell).into(), turn.node().id(), addr);
-        let driver = Driver { turn, poll, socket, commands, clock, _bell: bell };
-        let thread = std::thread::Builder::new()
-            .name(format!("bep44 {addr}"))
-            .spawn(move || driver.run())
-            .map_err(BuildError::Driver)?;
+        let client = Client::new(sender, Arc::clone(&bell).into(), turn.node().id(), addrs.clone());
+        let name = format!("bep44 {}", client.local_addr());
+        let driver = Driver { turn, poll, sockets, addrs, commands, clock, _bell: bell };
+        let thread = std::thread::Builder::new().name(name).spawn(move || driver.run()).map_err(BuildError::Driver)?;
         Ok(Dht { client, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 }
@@ -89,6 +89,12 @@ impl Dht {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.client.local_addr()
+    }
+
+    /// The addresses of the node's sockets, with the real ports: one for each network that it is in.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        self.client.local_addrs()
     }
 
     /// The handle behind this one, for who has an executor.
@@ -234,8 +240,9 @@ impl Dht {
     pub fn shutdown(&self) {
         self.client.shutdown();
         // A thread that panicked while it held the lock has left the handle intact.
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock is held until the end, so that others who call this wait for it as well.
+        if let Some(thread) = thread.take() {
             // If the driver panicked, it has ended as well.
             let _ = thread.join();
         }
@@ -317,7 +324,9 @@ impl Iterator for NodeEvents {
 struct Driver {
     turn: Turn,
     poll: Poll,
-    socket: UdpSocket,
+    /// One, or two of different families.
+    sockets: Vec<UdpSocket>,
+    addrs: Vec<SocketAddr>,
     commands: Receiver<Command>,
     clock: Clock,
     /// Kept, because a bell that is gone with the last handle takes its last ring with it.
@@ -332,29 +341,38 @@ impl Drop for Driver {
 
 impl Driver {
     fn run(mut self) {
-        let mut events = Events::with_capacity(2);
+        let mut events = Events::with_capacity(3);
         let mut incoming = vec![0; INCOMING];
-        // The poll tells of a datagram once, so the socket is read until it is empty, if need be over several turns.
-        let mut readable = false;
+        // The poll tells of a datagram once, so a socket is read until it is empty, if need be over several turns.
+        let mut readable = [false; 2];
         let mut sent = 0;
         loop {
             let deadline = match self.turn.next(self.clock.now()) {
                 Step::Send(packet) => {
                     let to = packet.to;
-                    if let Err(SendFailure::Unreachable) = send(&self.socket, packet.datagram, to) {
+                    let result = match of_family(&self.addrs, &self.sockets, to) {
+                        Some(socket) => send(socket, packet.datagram, to),
+                        None => Err(SendFailure::Unreachable),
+                    };
+                    if result == Err(SendFailure::Unreachable) {
                         self.turn.on_unreachable(self.clock.now(), to);
                     }
                     sent += 1;
                     if sent % BATCH == 0 {
                         // Answers come in while there is still much to ask, and would not all fit into the socket.
-                        readable = self.take_datagrams(&mut incoming);
+                        readable = [true; 2];
+                        self.take_all_datagrams(&mut readable, &mut incoming);
                     }
                     continue;
                 }
                 Step::Wait(deadline) => deadline,
                 Step::End => return,
             };
-            let wait = if readable { Some(Duration::ZERO) } else { deadline.map(|at| at.since(self.clock.now())) };
+            let wait = if readable.contains(&true) {
+                Some(Duration::ZERO)
+            } else {
+                deadline.map(|at| at.since(self.clock.now()))
+            };
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
                 // A signal handler has run on this thread: nothing has happened.
@@ -362,11 +380,13 @@ impl Driver {
                 // Without its poll the driver cannot go on; who waits is told that the node is closed.
                 Err(_) => return,
             }
-            readable |= events.iter().any(|event| event.token() == SOCKET);
-            self.take_commands();
-            if readable {
-                readable = self.take_datagrams(&mut incoming);
+            for event in &events {
+                if let Some(readable) = readable.get_mut(event.token().0) {
+                    *readable = true;
+                }
             }
+            self.take_commands();
+            self.take_all_datagrams(&mut readable, &mut incoming);
             if deadline.is_some_and(|at| at <= self.clock.now()) {
                 self.turn.on_timeout(self.clock.now());
             }
@@ -383,14 +403,21 @@ impl Driver {
         }
     }
 
-    /// Reads what has arrived, and answers. True if there may be more.
-    fn take_datagrams(&mut self, incoming: &mut [u8]) -> bool {
+    /// Reads from the sockets that may have something, and notes which may have more.
+    fn take_all_datagrams(&mut self, readable: &mut [bool; 2], incoming: &mut [u8]) {
+        for (number, readable) in readable.iter_mut().enumerate() {
+            *readable = *readable && number < self.sockets.len() && self.take_datagrams(number, incoming);
+        }
+    }
+
+    /// Reads what has arrived on a socket, and answers. True if there may be more.
+    fn take_datagrams(&mut self, number: usize, incoming: &mut [u8]) -> bool {
         for _ in 0..BATCH {
-            match self.socket.recv_from(incoming) {
+            match self.sockets[number].recv_from(incoming) {
                 Ok((len, from)) => {
                     if let Some(answer) = self.turn.on_datagram(self.clock.now(), from, &incoming[..len]) {
                         // An answer that is lost is asked for again.
-                        let _ = send(&self.socket, answer.datagram, answer.to);
+                        let _ = send(&self.sockets[number], answer.datagram, answer.to);
                     }
                 }
                 // The echo of a packet to a closed port: what has arrived stands behind it.

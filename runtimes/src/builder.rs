@@ -22,6 +22,7 @@ use crate::turn::{Command, Turn};
 #[must_use = "nothing runs before `build`"]
 pub struct Builder<D> {
     bind: SocketAddr,
+    also_bind: Option<SocketAddr>,
     bootstrap: Vec<SocketAddr>,
     capacity: Option<Capacity>,
     seed: Option<[u8; 32]>,
@@ -37,6 +38,7 @@ impl<D> fmt::Debug for Builder<D> {
         // The seed is a secret.
         f.debug_struct("Builder")
             .field("bind", &self.bind)
+            .field("also_bind", &self.also_bind)
             .field("bootstrap", &self.bootstrap)
             .field("capacity", &self.capacity)
             .field("patience", &self.patience)
@@ -46,8 +48,10 @@ impl<D> fmt::Debug for Builder<D> {
 
 /// What a driver is made of.
 pub(crate) struct Parts {
-    pub(crate) socket: UdpSocket,
-    pub(crate) addr: SocketAddr,
+    /// One, or two of different families.
+    pub(crate) sockets: Vec<UdpSocket>,
+    /// Their addresses, with the real ports.
+    pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) turn: Turn,
     pub(crate) clock: Clock,
     pub(crate) commands: (Sender<Command>, Receiver<Command>),
@@ -57,6 +61,7 @@ impl<D> Builder<D> {
     pub(crate) fn new() -> Self {
         Self {
             bind: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            also_bind: None,
             bootstrap: Vec::new(),
             capacity: None,
             seed: None,
@@ -69,14 +74,24 @@ impl<D> Builder<D> {
     }
 
     /// The address to listen on (default: IPv4, all interfaces, a port of the system's choice). Its family is the
-    /// network that the node takes part in.
+    /// network that the node takes part in; see [`also_bind`](Self::also_bind) for both.
     pub const fn bind(mut self, addr: SocketAddr) -> Self {
         self.bind = addr;
         self
     }
 
-    /// Adds nodes of the network that are asked as long as no other is known. Those of the other family than
-    /// [`bind`](Self::bind)'s are passed over.
+    /// A second address to listen on, of the other family: the node then takes part in both networks (BEP 32). Each query
+    /// goes through both and is one to who waits for it.
+    ///
+    /// BEP 32 wants an IPv6 socket bound to one global address rather than to all, so that answers come from where the
+    /// question went.
+    pub const fn also_bind(mut self, addr: SocketAddr) -> Self {
+        self.also_bind = Some(addr);
+        self
+    }
+
+    /// Adds nodes of the network that are asked as long as no other is known. Those of a family that the node does not
+    /// listen in are passed over.
     pub fn bootstrap(mut self, addrs: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.bootstrap.extend(addrs);
         self
@@ -117,7 +132,8 @@ impl<D> Builder<D> {
     }
 
     /// Keeps what the node holds in the directory `path`, which is made if it is not there, and starts with what is in
-    /// it: see [`persist`](crate::persist).
+    /// it: see [`persist`](crate::persist). Building then waits for the disk (and some 50 µs for each signature that is
+    /// verified), and so does ending the node, for as long as the last commit takes.
     #[cfg(feature = "redb")]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data = Some(Data::At(path.into()));
@@ -138,7 +154,10 @@ impl<D> Builder<D> {
     }
 
     pub(crate) fn parts(self) -> Result<Parts, BuildError> {
-        let Self { bind, bootstrap, capacity, seed, mut config, patience, .. } = self;
+        let Self { bind, also_bind, bootstrap, capacity, seed, mut config, patience, .. } = self;
+        if let Some(second) = also_bind.filter(|second| second.is_ipv4() == bind.is_ipv4()) {
+            return Err(BuildError::OneFamily { first: bind, second });
+        }
         // First of all: who finds it in use should not even open a socket.
         #[cfg(feature = "redb")]
         let data = match self.data {
@@ -160,15 +179,24 @@ impl<D> Builder<D> {
             }
         };
         let mut capacity = capacity.unwrap_or(if config.read_only { asking_only() } else { Capacity::home() });
-        if bind.is_ipv6() && capacity.contacts6 == 0 {
-            (capacity.contacts, capacity.contacts6) = (0, capacity.contacts);
+        // Who names no sizes for IPv6 means the same for both.
+        if capacity.contacts6 == 0 && (bind.is_ipv6() || also_bind.is_some()) {
+            capacity.contacts6 = capacity.contacts;
         }
-        let bind_error = |source| BuildError::Bind { addr: bind, source };
-        let socket = socket::bind(bind).map_err(bind_error)?;
-        let addr = socket.local_addr().map_err(bind_error)?;
+        if bind.is_ipv6() && also_bind.is_none() {
+            capacity.contacts = 0;
+        }
+        let (mut sockets, mut addrs) = (Vec::new(), Vec::new());
+        for bind in [Some(bind), also_bind].into_iter().flatten() {
+            let bind_error = |source| BuildError::Bind { addr: bind, source };
+            let socket = socket::bind(bind).map_err(bind_error)?;
+            addrs.push(socket.local_addr().map_err(bind_error)?);
+            sockets.push(socket);
+        }
         let clock = Clock::start();
         let mut node = Node::new(Storage::boxed(&capacity), &config, clock.now());
-        for addr in bootstrap.into_iter().filter(|addr| addr.is_ipv4() == bind.is_ipv4()) {
+        let listens = |addr: &SocketAddr| addrs.iter().any(|own| own.is_ipv4() == addr.is_ipv4());
+        for addr in bootstrap.into_iter().filter(listens) {
             node.add_bootstrap(addr).map_err(|source| BuildError::Bootstrap { addr, source })?;
         }
         #[cfg(feature = "redb")]
@@ -179,7 +207,7 @@ impl<D> Builder<D> {
         if let Some(sink) = sink {
             turn.set_sink(sink);
         }
-        Ok(Parts { socket, addr, turn, clock, commands: async_channel::unbounded() })
+        Ok(Parts { sockets, addrs, turn, clock, commands: async_channel::unbounded() })
     }
 }
 

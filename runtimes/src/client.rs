@@ -3,7 +3,7 @@
 //! The functions here are `async` but need no runtime: any executor polls them. The overall time limit is kept by the
 //! driver. A future or stream that is dropped cancels its query.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,7 +94,7 @@ struct Shared {
     waker: Waker,
     tickets: AtomicU64,
     id: NodeId,
-    addr: SocketAddr,
+    addrs: Vec<SocketAddr>,
 }
 
 impl Shared {
@@ -119,11 +119,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A handle of the node with this id at this address, whose driver takes `commands` and is woken by `waker` (one
+    /// A handle of the node with this id at these addresses (one or two; the first is the one asked for first), whose driver takes `commands` and is woken by `waker` (one
     /// that does nothing, if the channel wakes it).
     #[must_use]
-    pub fn new(commands: Sender<Command>, waker: Waker, id: NodeId, addr: SocketAddr) -> Self {
-        Self { shared: Arc::new(Shared { commands, waker, tickets: AtomicU64::new(0), id, addr }) }
+    pub fn new(commands: Sender<Command>, waker: Waker, id: NodeId, addrs: Vec<SocketAddr>) -> Self {
+        Self { shared: Arc::new(Shared { commands, waker, tickets: AtomicU64::new(0), id, addrs }) }
     }
 
     /// The node's id.
@@ -132,10 +132,16 @@ impl Client {
         self.shared.id
     }
 
-    /// The address of the node's socket, with the real port.
+    /// The address of the node's socket, with the real port. Of a node in both networks, the one bound first.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.shared.addr
+        self.shared.addrs.first().copied().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// The addresses of the node's sockets, with the real ports: one for each network that it is in.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.shared.addrs
     }
 
     /// Starts any query. With `steps`, what happens on the way is told as it happens; otherwise only what it brought.

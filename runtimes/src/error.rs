@@ -60,6 +60,14 @@ pub enum BuildError {
         /// What the system says.
         source: io::Error,
     },
+    /// Two addresses to listen on are of one family.
+    #[error("cannot listen on both {first} and {second}: a node has one address for each of IPv4 and IPv6")]
+    OneFamily {
+        /// The address given first.
+        first: SocketAddr,
+        /// The other.
+        second: SocketAddr,
+    },
     /// A bootstrap address cannot be used, or there are too many.
     #[error("bootstrap address {addr}: {source}")]
     Bootstrap {

@@ -69,3 +69,8 @@ pub use clock::Clock;
 pub use error::{BuildError, Error};
 pub use hex::{ParseHexError, from_hex, to_hex};
 pub use item::{Immutable, Mutable, bencoded_bytes};
+
+/// The programs of the project's README, compiled.
+#[cfg(all(doctest, feature = "blocking"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

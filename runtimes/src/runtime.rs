@@ -21,7 +21,7 @@ use crate::builder::{Builder, Parts};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::BuildError;
-use crate::socket::{BATCH, INCOMING, SendFailure, send};
+use crate::socket::{BATCH, INCOMING, SendFailure, of_family, send};
 use crate::turn::{Command, Step, Turn};
 
 /// An asynchronous runtime.
@@ -110,13 +110,13 @@ impl<R: Runtime> Builder<Dht<R>> {
     /// The address is in use or not ours, a bootstrap address cannot be used, the runtime cannot watch the socket, or
     /// the system gives no randomness. With tokio: it is called outside of a runtime.
     pub fn build(self) -> Result<Dht<R>, BuildError> {
-        let Parts { socket, addr, turn, clock, commands: (sender, commands) } = self.parts()?;
-        let out = socket.try_clone().map_err(BuildError::Driver)?;
-        let socket = R::socket(socket)?;
+        let Parts { sockets, addrs, turn, clock, commands: (sender, commands) } = self.parts()?;
+        let out = sockets.iter().map(UdpSocket::try_clone).collect::<Result<_, _>>().map_err(BuildError::Driver)?;
+        let sockets = sockets.into_iter().map(R::socket).collect::<Result<_, _>>()?;
         let (alive, ended) = async_channel::bounded(1);
         // The channel wakes the driver.
-        let client = Client::new(sender, Waker::noop().clone(), turn.node().id(), addr);
-        let driver = Driver::<R> { socket, out, commands, turn, clock, _alive: alive };
+        let client = Client::new(sender, Waker::noop().clone(), turn.node().id(), addrs.clone());
+        let driver = Driver::<R> { sockets, addrs, out, commands, turn, clock, _alive: alive };
         R::spawn(driver.run());
         Ok(Dht { client, ended, runtime: PhantomData })
     }
@@ -124,15 +124,18 @@ impl<R: Runtime> Builder<Dht<R>> {
 
 /// Why the driver has woken up.
 enum Woken {
-    Datagram(io::Result<(usize, SocketAddr)>),
+    /// On the socket with this number.
+    Datagram(usize, io::Result<(usize, SocketAddr)>),
     Command(Result<Command, RecvError>),
     Timer,
 }
 
 struct Driver<R: Runtime> {
-    socket: R::Socket,
-    /// The same socket, to send: a packet goes out at once or, as packets may, is lost. Nothing waits for it.
-    out: UdpSocket,
+    /// One, or two of different families.
+    sockets: Vec<R::Socket>,
+    addrs: Vec<SocketAddr>,
+    /// The same sockets, to send: a packet goes out at once or, as packets may, is lost. Nothing waits for it.
+    out: Vec<UdpSocket>,
     commands: Receiver<Command>,
     turn: Turn,
     clock: Clock,
@@ -148,7 +151,7 @@ impl<R: Runtime> Drop for Driver<R> {
 
 impl<R: Runtime> Driver<R> {
     async fn run(mut self) {
-        let mut incoming = vec![0; INCOMING];
+        let mut incoming = [vec![0; INCOMING], vec![0; INCOMING]];
         let mut timer = pin!(R::sleep(Duration::ZERO));
         // What the timer is set to. It is left alone while that stays the same, which is most of the time.
         let mut set = None;
@@ -158,7 +161,11 @@ impl<R: Runtime> Driver<R> {
             match self.turn.next(self.clock.now()) {
                 Step::Send(packet) => {
                     let to = packet.to;
-                    if let Err(SendFailure::Unreachable) = send(&self.out, packet.datagram, to) {
+                    let sent = match of_family(&self.addrs, &self.out, to) {
+                        Some(socket) => send(socket, packet.datagram, to),
+                        None => Err(SendFailure::Unreachable),
+                    };
+                    if sent == Err(SendFailure::Unreachable) {
                         self.turn.on_unreachable(self.clock.now(), to);
                     }
                     busy += 1;
@@ -170,7 +177,8 @@ impl<R: Runtime> Driver<R> {
                         }
                         set = deadline;
                     }
-                    let datagram = async { Woken::Datagram(R::recv_from(&self.socket, &mut incoming).await) };
+                    let [first, second] = &mut incoming;
+                    let datagram = receive::<R>(&self.sockets, 0, first).or(receive::<R>(&self.sockets, 1, second));
                     let command = async { Woken::Command(self.commands.recv().await) };
                     let due = async {
                         match set {
@@ -180,8 +188,8 @@ impl<R: Runtime> Driver<R> {
                         Woken::Timer
                     };
                     match datagram.or(command).or(due).await {
-                        Woken::Datagram(received) => {
-                            self.on_received(received, &incoming);
+                        Woken::Datagram(number, received) => {
+                            self.on_received(number, received, &incoming[number]);
                             busy += 1 + self.take_datagrams(&mut incoming).await;
                         }
                         Woken::Command(Ok(command)) => self.turn.on_command(self.clock.now(), command),
@@ -206,22 +214,24 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Reads what has arrived, and answers. Says how much it was.
-    async fn take_datagrams(&mut self, incoming: &mut [u8]) -> usize {
-        for taken in 0..BATCH {
-            match poll_once(R::recv_from(&self.socket, incoming)).await {
-                Some(received) => self.on_received(received, incoming),
-                None => return taken,
+    async fn take_datagrams(&mut self, incoming: &mut [Vec<u8>; 2]) -> usize {
+        let mut taken = 0;
+        for (number, incoming) in incoming.iter_mut().enumerate().take(self.sockets.len()) {
+            for _ in 0..BATCH {
+                let Some(received) = poll_once(R::recv_from(&self.sockets[number], incoming)).await else { break };
+                self.on_received(number, received, incoming);
+                taken += 1;
             }
         }
-        BATCH
+        taken
     }
 
-    fn on_received(&mut self, received: io::Result<(usize, SocketAddr)>, incoming: &[u8]) {
+    fn on_received(&mut self, number: usize, received: io::Result<(usize, SocketAddr)>, incoming: &[u8]) {
         // An error is the echo of a packet to a closed port, or a passing shortage: the next read goes on.
         let Ok((len, from)) = received else { return };
         if let Some(answer) = self.turn.on_datagram(self.clock.now(), from, &incoming[..len]) {
             // An answer that is lost is asked for again.
-            let _ = send(&self.out, answer.datagram, answer.to);
+            let _ = send(&self.out[number], answer.datagram, answer.to);
         }
     }
 
@@ -237,5 +247,13 @@ impl<R: Runtime> Driver<R> {
             }
         }
         BATCH
+    }
+}
+
+/// Waits for a datagram on the socket with this number; for ever, if there is none.
+async fn receive<R: Runtime>(sockets: &[R::Socket], number: usize, incoming: &mut [u8]) -> Woken {
+    match sockets.get(number) {
+        Some(socket) => Woken::Datagram(number, R::recv_from(socket, incoming).await),
+        None => pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! The driver for [smol](::smol). Its task runs on the global executor (`smol::spawn`), which starts its own thread.
+//! The driver for smol. Its task runs on the global executor (`smol::spawn`), which starts its own thread.
 
 use std::future::Future;
 use std::io;

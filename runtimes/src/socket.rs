@@ -1,4 +1,4 @@
-//! The one UDP socket of a node.
+//! The UDP sockets of a node: one for each family that it is in.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -26,6 +26,12 @@ pub(crate) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     Ok(socket.into())
+}
+
+/// The one of `sockets`, whose addresses are `addrs`, that can send to `to`.
+pub(crate) fn of_family<'s, S>(addrs: &[SocketAddr], sockets: &'s [S], to: SocketAddr) -> Option<&'s S> {
+    let number = addrs.iter().position(|own| own.is_ipv4() == to.is_ipv4())?;
+    sockets.get(number)
 }
 
 /// What to make of an error on sending.

@@ -1,4 +1,4 @@
-//! The driver for [tokio](::tokio). Its task runs on the runtime in whose context the node is built, and ends with it.
+//! The driver for tokio. Its task runs on the runtime in whose context the node is built, and ends with it.
 //!
 //! That runtime needs its I/O and its time enabled (`enable_all`, as `#[tokio::main]` does); without, building panics, as
 //! everything of tokio that needs them does.

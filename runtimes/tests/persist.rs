@@ -4,12 +4,13 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bep44::blocking::Dht;
-use bep44::core::Rate;
+use bep44::core::{Event, MAX_DATAGRAM, Node, Rate, Storage};
 use bep44::persist::{DataDir, DataError, Monitor, Status};
-use bep44::turn::NodeEvent;
+use bep44::turn::{Command, NodeEvent, Sink, Step, Turn};
 use bep44::{BuildError, Builder, Capacity, Immutable, Mutable, NodeId, SecretKey, Target, bencoded_bytes};
 use redb::{ReadableTable, TableDefinition};
 
@@ -333,6 +334,80 @@ fn a_full_store_leaves_nothing_behind_on_the_disk() {
     assert_eq!(count(dir.path()), 8);
 }
 
+/// A sink that cannot write.
+#[derive(Debug, Default, Clone)]
+struct Notes(Arc<Mutex<Vec<&'static str>>>);
+
+impl Sink for Notes {
+    fn item(&mut self, _now: bep44::core::Instant, event: &Event<'_>) {
+        assert!(matches!(event, Event::ItemStored(_)), "{event:?}");
+        self.0.lock().unwrap().push("stored");
+    }
+    fn due(&self) -> Option<bep44::core::Instant> {
+        let snapshots = self.0.lock().unwrap().iter().filter(|note| **note == "snapshot").count();
+        Some(bep44::core::Instant::from_secs(60 * (1 + snapshots as u64)))
+    }
+    fn snapshot(&mut self, _now: bep44::core::Instant, node: &Node<'static>) {
+        assert_eq!(node.items().count(), 1);
+        self.0.lock().unwrap().push("snapshot");
+    }
+    fn trouble(&mut self) -> Option<String> {
+        let mut notes = self.0.lock().unwrap();
+        let is_first = notes.last() == Some(&"snapshot");
+        is_first.then(|| {
+            notes.push("trouble");
+            "the disk is full".into()
+        })
+    }
+    fn close(&mut self, _now: bep44::core::Instant, _node: &Node<'static>) {
+        self.0.lock().unwrap().push("closed");
+    }
+}
+
+#[test]
+fn a_sink_is_told_before_the_answer_leaves_and_closed_once() {
+    let notes = Notes::default();
+    let at = |secs| bep44::core::Instant::from_secs(secs);
+    let storage = || Storage::boxed(&Capacity::tiny());
+    let mut turn = Turn::new(Node::new(storage(), &bep44::Config::new([1; 32]), at(0)), Duration::from_secs(60));
+    turn.set_sink(Box::new(notes.clone()));
+    let (sender, events) = async_channel::bounded(8);
+    turn.on_command(at(0), Command::Subscribe(sender));
+
+    // Another node puts an item; each packet goes straight to the other side.
+    let (here, there) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+    let mut other = Node::new(storage(), &bep44::Config::new([2; 32]), at(0));
+    other.add_bootstrap(here).unwrap();
+    let item = Immutable::text("told").unwrap();
+    other.put(at(0), &item.as_item().unwrap(), None).unwrap();
+    let mut buf = [0; MAX_DATAGRAM];
+    while notes.0.lock().unwrap().is_empty() {
+        let question = other.poll_transmit(at(1), &mut buf).expect("there is more to do").datagram.to_vec();
+        let answer = turn.on_datagram(at(1), there, &question).map(|answer| answer.datagram.to_vec());
+        if let Some(answer) = answer {
+            assert!(other.handle_datagram(at(1), here, &answer, &mut buf).is_none());
+        }
+    }
+    // No call of `next` so far.
+    assert_eq!(*notes.0.lock().unwrap(), ["stored"]);
+    let mut step = |secs| loop {
+        match turn.next(at(secs)) {
+            Step::Send(_) => {}
+            Step::Wait(until) => return until,
+            Step::End => return None,
+        }
+    };
+    assert!(step(59).is_some_and(|until| until <= at(60)));
+    step(60);
+    assert_eq!(*notes.0.lock().unwrap(), ["stored", "snapshot", "trouble"]);
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    assert_eq!(told.last(), Some(&NodeEvent::SavingFailed("the disk is full".into())));
+    turn.on_command(at(61), Command::Shutdown);
+    assert!(matches!(turn.next(at(61)), Step::End) && matches!(turn.next(at(61)), Step::End));
+    drop(turn);
+    assert_eq!(*notes.0.lock().unwrap(), ["stored", "snapshot", "trouble", "closed"]);
+}
+
 #[test]
 fn storing_does_not_wait_for_a_commit_and_a_commit_takes_what_has_gathered() {
     let dir = tempfile::tempdir().unwrap();
@@ -353,4 +428,25 @@ fn storing_does_not_wait_for_a_commit_and_a_commit_takes_what_has_gathered() {
     assert_eq!((status.commits, status.pending), (2, 0));
     let (node, _) = start(dir.path());
     assert_eq!(guest(&node).newest(*mutable(1).key(), b"salt", None).unwrap().item, Some(mutable(200)));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_task_has_written_everything_when_shutdown_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let build = || bep44::tokio::Dht::builder().bind(ANY).data_dir(dir.path()).build().unwrap();
+        let node = build();
+        let client =
+            bep44::tokio::Dht::builder().bind(ANY).bootstrap([node.local_addr()]).read_only(true).build().unwrap();
+        let item = Immutable::text("kept by a task").unwrap();
+        assert_eq!(client.put(&item).await.unwrap().stored(), 1);
+        node.shutdown().await;
+        // At once: the directory is free, and the item is there.
+        let node = build();
+        let client =
+            bep44::tokio::Dht::builder().bind(ANY).bootstrap([node.local_addr()]).read_only(true).build().unwrap();
+        assert_eq!(client.get(item.target()).await.unwrap().item, Some(item));
+    });
 }

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bep44_core::{
-    Capacity, Config, DropReason, Event, Instant, Item, MAX_DATAGRAM, Node, Outcome, QueryHandle, Rate, Storage, Stored,
+    Capacity, Config, DropReason, Event, Instant, Item, MAX_DATAGRAM, Node, Outcome, PutResult, QueryHandle, Rate,
+    Storage, Stored,
 };
 
 use crate::datagram::{Id, Value, addr, compact_nodes, dict, error, query, reply, sha1};
@@ -94,6 +95,8 @@ pub enum Told {
     Equivocation(QueryHandle, i64),
     /// [`Event::Peers`].
     Peers(QueryHandle, Vec<SocketAddr>),
+    /// [`Event::Put`]: where, and what became of it.
+    Put(QueryHandle, SocketAddr, PutResult),
     /// [`Event::Ended`].
     Ended(QueryHandle, Outcome),
 }
@@ -109,6 +112,7 @@ impl From<Event<'_>> for Told {
             Event::Found { query, item } => Self::Found(query, Kept::new(&item, Instant::ZERO)),
             Event::Equivocation { query, seq } => Self::Equivocation(query, seq),
             Event::Peers { query, peers } => Self::Peers(query, peers.collect()),
+            Event::Put { query, addr, result, .. } => Self::Put(query, addr, result),
             Event::Ended { query, outcome } => Self::Ended(query, outcome),
             other => panic!("an event that the tests do not know: {other:?}"),
         }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bep44_core::event::Rejection;
+use bep44_core::event::{PutResult, Rejection};
 use bep44_core::{
     Config, ImmutableItem, Instant, Item, ItemError, MutableItem, Outcome, PublicKey, QueryError, SecretKey, Signature,
     Standing,
@@ -413,6 +413,13 @@ fn line_78_every_refusal_and_every_silence_is_in_the_outcome() {
     assert_eq!(rejected, [(205, 1), (206, 1), (207, 1), (301, 1), (302, 3)]);
     assert_eq!((outcome.accepted, outcome.refused(), outcome.silent), (0, 7, 1));
     assert_eq!((outcome.asked, outcome.answered, outcome.failed), (8, 8, 0));
+    // And node by node.
+    for (number, code) in answers.into_iter().enumerate() {
+        let expected = code.map_or(PutResult::Silent, PutResult::Refused);
+        let told = |event: &&Told| matches!(event, Told::Put(_, at, result) if *at == place(number as u16) && *result == expected);
+        assert_eq!(script.events.iter().filter(told).count(), 1, "node {number}: {code:?}");
+    }
+    assert!(matches!(script.events.last(), Some(Told::Ended(..))), "the end comes last");
 }
 
 #[test]

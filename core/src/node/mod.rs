@@ -294,10 +294,15 @@ impl<'m> Node<'m> {
 
     // --- what the caller should do ---
 
-    /// The next packet to send, written into `buf` (of at least [`MAX_DATAGRAM`] octets); none if nothing is due.
+    /// The next packet to send, written into `buf`; none if nothing is due, or if `buf` is shorter than [`MAX_DATAGRAM`]
+    /// octets.
     #[must_use = "the packet is to be sent"]
     pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
         let now = self.advance(now);
+        if buf.len() < MAX_DATAGRAM {
+            // A question that does not fit would count as asked, and its silence against the node.
+            return None;
+        }
         let (to, len) = match self.next_question(now, buf) {
             Some(question) => question,
             None => self.next_upkeep(now, buf)?,

@@ -363,6 +363,12 @@ impl QuerySlot {
             || self.has_untold_peers()
     }
 
+    /// Whether what became of storing somewhere has not been told.
+    pub(super) fn has_untold_puts(&self) -> bool {
+        let is_untold = |known: &Candidate| !known.storing_told && known.storing != Storing::Unsent;
+        self.lookup.candidates().iter().any(is_untold)
+    }
+
     pub(super) fn has_untold_peers(&self) -> bool {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }

@@ -144,7 +144,7 @@ impl Node<'_> {
         port: AnnouncedPort,
         token: &[u8],
     ) -> Result<(), Refusal> {
-        if !self.tokens.accepts_from(asker.addr, token) || !self.tokens.accepts_for(asker.addr, info_hash, token) {
+        if !self.tokens.accepts_from(asker.addr, token).is_some_and(|token| token.is_for(info_hash)) {
             return Err(BAD_TOKEN);
         }
         let peer = match port {
@@ -188,11 +188,9 @@ impl Node<'_> {
     fn put_from(&mut self, asker: &Asker<'_>, put: &Put<'_>) -> Result<(), Refusal> {
         let item = item_of(put).map_err(refusal_of)?;
         // A token that was not made for this address is told apart before anything long is hashed.
-        if !self.tokens.accepts_from(asker.addr, put.token) {
-            return Err(BAD_TOKEN);
-        }
+        let token = self.tokens.accepts_from(asker.addr, put.token).ok_or(BAD_TOKEN)?;
         let target = item.target();
-        if !self.tokens.accepts_for(asker.addr, &target, put.token) {
+        if !token.is_for(&target) {
             return Err(BAD_TOKEN);
         }
         if let Item::Mutable(new) = &item {

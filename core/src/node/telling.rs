@@ -4,12 +4,14 @@
 use core::net::SocketAddr;
 
 use crate::addr::CompactAddr;
-use crate::event::{Event, Outcome, Peers, QueryHandle};
+use crate::event::{Event, Outcome, Peers, PutResult, QueryHandle};
 use crate::id::NodeId;
 use crate::links::Slot;
+use crate::lookup::{Candidate, Storing};
 use crate::node::Node;
 use crate::node::query::Phase;
 use crate::time::Duration;
+use crate::wire::Code;
 
 /// Something that the application does not know yet.
 pub(super) enum Untold {
@@ -17,7 +19,20 @@ pub(super) enum Untold {
     Found { query: QueryHandle, slot: Slot },
     Equivocation { query: QueryHandle, seq: i64 },
     Peers { query: QueryHandle, slot: Slot, from: u16 },
+    Put { query: QueryHandle, node: NodeId, addr: CompactAddr, result: PutResult },
     Ended { query: QueryHandle, outcome: Outcome },
+}
+
+/// What is told of storing on a node, once the query is over.
+fn result_of(candidate: &Candidate) -> Option<PutResult> {
+    Some(match candidate.storing {
+        Storing::Unsent => return None,
+        Storing::Accepted => PutResult::Accepted,
+        Storing::Refused(code) | Storing::Unable(code) => PutResult::Refused(code),
+        Storing::NeedsToken | Storing::AskedForToken => PutResult::Refused(Code::Protocol.number().into()),
+        Storing::Sent | Storing::Again | Storing::Doubtful | Storing::Checking | Storing::Silent => PutResult::Silent,
+        Storing::Skipped => PutResult::Skipped,
+    })
 }
 
 impl Node<'_> {
@@ -53,6 +68,16 @@ impl Node<'_> {
                 return Some(Untold::Peers { query: handle, slot, from });
             }
             if query.phase == Phase::Ended
+                && let Some((candidate, result)) = (query.lookup.candidates_mut().iter_mut())
+                    .filter(|candidate| !candidate.storing_told)
+                    .find_map(|candidate| result_of(candidate).map(|result| (candidate, result)))
+            {
+                candidate.storing_told = true;
+                let addr = candidate.addr;
+                let Some(node) = candidate.id else { continue };
+                return Some(Untold::Put { query: handle, node, addr, result });
+            }
+            if query.phase == Phase::Ended
                 && let Some(ended) = self.end_of(slot, handle)
             {
                 return Some(ended);
@@ -82,7 +107,7 @@ impl Node<'_> {
                 // It will tell the end of both.
                 return None;
             }
-            if twin.has_untold_findings() {
+            if twin.has_untold_findings() || twin.has_untold_puts() {
                 // First what it has found; it stands behind this one, and tells the end of both after that.
                 let twin = query.twin?;
                 self.mark_untold(twin);
@@ -109,6 +134,7 @@ impl Node<'_> {
                     peers: Peers { family: found.family, compact: found.value.get(usize::from(from)..)? },
                 }
             }
+            Untold::Put { query, node, addr, result } => Event::Put { query, node, addr: addr.into(), result },
             Untold::Ended { query, outcome } => Event::Ended { query, outcome },
         })
     }

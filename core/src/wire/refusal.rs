@@ -29,6 +29,19 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Generic,
+        Self::Server,
+        Self::Protocol,
+        Self::UnknownMethod,
+        Self::ValueTooBig,
+        Self::InvalidSignature,
+        Self::SaltTooBig,
+        Self::CasMismatch,
+        Self::SequenceTooLow,
+    ];
+
     /// The number on the wire.
     #[must_use]
     pub const fn number(self) -> u16 {
@@ -91,21 +104,9 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    const CODES: [Code; 9] = [
-        Code::Generic,
-        Code::Server,
-        Code::Protocol,
-        Code::UnknownMethod,
-        Code::ValueTooBig,
-        Code::InvalidSignature,
-        Code::SaltTooBig,
-        Code::CasMismatch,
-        Code::SequenceTooLow,
-    ];
-
     #[test]
     fn codes_round_trip() {
-        for code in CODES {
+        for code in Code::ALL {
             assert_eq!(Code::from_number(code.number().into()), Some(code));
         }
         for number in [0, -1, 200, 208, 300, 303, i64::MAX, 201 + (1 << 16)] {

@@ -28,11 +28,17 @@ const CONTACTS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("contacts
 /// Octets that redb may keep in memory: the nodes of a tree of 100,000 items, and what one commit writes.
 const CACHE: usize = 16 << 20;
 
+/// What is under one key.
+pub(super) type Record = (Key, Box<[u8]>);
+
+/// Peers, each with the moment when it was written, and contacts.
+pub(super) type Remembered = (Vec<(u64, PeerRecord)>, Vec<(NodeId, SocketAddr)>);
+
 /// A database that is open and locked.
 pub(super) struct Database {
     dir: PathBuf,
     file: PathBuf,
-    backend: Arc<FileBackend>,
+    backend: Arc<dyn StorageBackend>,
     /// None only between closing and opening it again.
     open: Option<redb::Database>,
 }
@@ -47,7 +53,11 @@ impl Database {
         }
         let opened = OpenOptions::new().read(true).write(true).open(&file).map_err(io)?;
         let backend = FileBackend::new(opened).map_err(|error| Flaw::from(error).explain(dir, &file))?;
-        let backend = Arc::new(backend);
+        Self::over(Arc::new(backend), dir, file)
+    }
+
+    /// Of a file that is locked.
+    fn over(backend: Arc<dyn StorageBackend>, dir: &Path, file: PathBuf) -> Result<Self, DataError> {
         let rehearsed = quietly(|| rehearse(&backend));
         match rehearsed {
             Ok(FORMAT) => {}
@@ -65,7 +75,7 @@ impl Database {
     }
 
     /// The id of the node that was here before.
-    pub(super) fn id(&mut self) -> Result<Option<NodeId>, DataError> {
+    pub(super) fn id(&self) -> Result<Option<NodeId>, DataError> {
         self.read(|database| {
             let table = database.begin_read()?.open_table(META)?;
             Ok(table.get("id")?.and_then(|id| id.value().try_into().ok()).map(NodeId::new))
@@ -73,20 +83,20 @@ impl Database {
     }
 
     /// All records of items.
-    pub(super) fn items(&mut self) -> Result<Vec<(Key, Box<[u8]>)>, DataError> {
+    pub(super) fn items(&self) -> Result<Vec<Record>, DataError> {
         self.read(|database| {
             let table = database.begin_read()?.open_table(ITEMS)?;
-            table
-                .iter()?
-                .map(|row| row.map(|(key, record)| (*key.value(), record.value().into())))
-                .collect::<Result<_, StorageError>>()
-                .map_err(redb::Error::from)
+            let mut records = Vec::new();
+            for row in table.iter()? {
+                let (key, record) = row?;
+                records.push((*key.value(), record.value().into()));
+            }
+            Ok(records)
         })
     }
 
-    /// All peers, each with the moment when it was written, and all contacts.
-    #[expect(clippy::type_complexity, reason = "two lists")]
-    pub(super) fn snapshot(&mut self) -> Result<(Vec<(u64, PeerRecord)>, Vec<(NodeId, SocketAddr)>), DataError> {
+    /// All peers and contacts.
+    pub(super) fn snapshot(&self) -> Result<Remembered, DataError> {
         self.read(|database| {
             let transaction = database.begin_read()?;
             let (mut peers, mut contacts) = (Vec::new(), Vec::new());
@@ -100,10 +110,10 @@ impl Database {
         })
     }
 
-    fn read<T>(&mut self, read: impl FnOnce(&redb::Database) -> Result<T, redb::Error>) -> Result<T, DataError> {
+    fn read<T>(&self, read: impl FnOnce(&redb::Database) -> Result<T, Flaw>) -> Result<T, DataError> {
         let open = self.open.as_ref();
         let done = quietly(|| match open {
-            Some(database) => read(database).map_err(Flaw::from),
+            Some(database) => read(database),
             None => Err(Flaw::Damage("it is closed".into())),
         });
         done.map_err(|flaw| flaw.explain(&self.dir, &self.file))
@@ -144,7 +154,7 @@ impl Database {
         done.map_err(|flaw| format!("cannot write to {}: {}", self.file.display(), flaw.reason()))
     }
 
-    fn transact(&mut self, write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), Flaw> {
+    fn transact(&mut self, write: impl FnOnce(&WriteTransaction) -> Result<(), Flaw>) -> Result<(), Flaw> {
         if self.open.is_none() {
             self.reopen()?;
         }
@@ -159,7 +169,6 @@ impl Database {
             transaction.commit()?;
             Ok(())
         });
-        let done = done;
         if done.is_err() {
             // It takes no more orders after a failure, and may have half of one in memory.
             let open = self.open.take();
@@ -189,7 +198,7 @@ fn builder() -> redb::Builder {
 fn write_items<'c>(
     transaction: &WriteTransaction,
     changes: impl IntoIterator<Item = (&'c Key, &'c Change)>,
-) -> Result<(), redb::Error> {
+) -> Result<(), Flaw> {
     let mut items = transaction.open_table(ITEMS)?;
     for (key, change) in changes {
         match &change.record {
@@ -210,17 +219,7 @@ fn create(dir: &Path, file: &Path) -> Result<(), DataError> {
         _ => {}
     }
     let new = OpenOptions::new().read(true).write(true).create_new(true).open(&unfinished).map_err(io)?;
-    let done = quietly(|| {
-        let database = builder().create_file(new)?;
-        let mut transaction = database.begin_write()?;
-        transaction.set_two_phase_commit(true);
-        transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
-        transaction.open_table(ITEMS)?;
-        transaction.open_table(PEERS)?;
-        transaction.open_table(CONTACTS)?;
-        transaction.commit()?;
-        Ok(())
-    });
+    let done = quietly(|| fill(&builder().create_file(new)?));
     done.map_err(|flaw| flaw.explain(dir, &unfinished))?;
     match fs::hard_link(&unfinished, file) {
         Ok(()) => {}
@@ -235,8 +234,19 @@ fn create(dir: &Path, file: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
+/// The tables of a node that holds nothing.
+fn fill(database: &redb::Database) -> Result<(), Flaw> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    transaction.open_table(META)?.insert("format", FORMAT.to_le_bytes().as_slice())?;
+    transaction.open_table(ITEMS)?;
+    transaction.open_table(PEERS)?;
+    transaction.open_table(CONTACTS)?;
+    Ok(transaction.commit()?)
+}
+
 /// Opens and reads everything without writing to the file; answers its version of the format.
-fn rehearse(backend: &Arc<FileBackend>) -> Result<u32, Flaw> {
+fn rehearse(backend: &Arc<dyn StorageBackend>) -> Result<u32, Flaw> {
     let len = backend.len()?;
     if len == 0 {
         return Err(Flaw::Damage("it is empty".into()));
@@ -341,7 +351,7 @@ fn quietly<T>(work: impl FnOnce() -> Result<T, Flaw>) -> Result<T, Flaw> {
 
 /// The file itself, whose lock outlives one opening of the database.
 #[derive(Debug)]
-struct Direct(Arc<FileBackend>);
+struct Direct(Arc<dyn StorageBackend>);
 
 impl StorageBackend for Direct {
     fn len(&self) -> io::Result<u64> {
@@ -367,7 +377,7 @@ const PAGE: u64 = 4_096;
 /// The file as if it were written to.
 #[derive(Debug)]
 struct Overlay {
-    file: Arc<FileBackend>,
+    file: Arc<dyn StorageBackend>,
     changes: Mutex<Overlaid>,
 }
 
@@ -384,11 +394,12 @@ impl Overlay {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn page(&self, number: u64, below: u64) -> io::Result<Vec<u8>> {
-        let start = number * PAGE;
-        let mut page = self.file.read(start, below.saturating_sub(start).min(PAGE) as usize)?;
-        page.resize(PAGE as usize, 0);
-        Ok(page)
+    /// `len` octets from `offset` on, of the file up to `below` and zeros behind.
+    fn shown(&self, offset: u64, len: usize, below: u64) -> io::Result<Vec<u8>> {
+        let shown = below.saturating_sub(offset).min(len as u64) as usize;
+        let mut out = if shown == 0 { Vec::new() } else { self.file.read(offset, shown)? };
+        out.resize(len, 0);
+        Ok(out)
     }
 }
 
@@ -402,9 +413,7 @@ impl StorageBackend for Overlay {
         let end = offset.checked_add(len as u64).filter(|end| *end <= overlaid.len);
         let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
         // One read for the whole, since most of it is the file's.
-        let shown = end.min(overlaid.below).saturating_sub(offset) as usize;
-        let mut out = self.file.read(offset, shown)?;
-        out.resize(len, 0);
+        let mut out = self.shown(offset, len, overlaid.below)?;
         for (number, page) in overlaid.pages.range(offset / PAGE..end.div_ceil(PAGE)) {
             let start = number * PAGE;
             let (from, to) = (start.max(offset), (start + PAGE).min(end));
@@ -445,7 +454,7 @@ impl StorageBackend for Overlay {
             let (from, to) = (start.max(offset), (start + PAGE).min(end));
             let mut page = match overlaid.pages.remove(&number) {
                 Some(page) => page,
-                None => self.page(number, below)?,
+                None => self.shown(start, PAGE as usize, below)?,
             };
             let source = data.get((from - offset) as usize..(to - offset) as usize);
             let target = page.get_mut((from - start) as usize..(to - start) as usize);
@@ -455,5 +464,217 @@ impl StorageBackend for Overlay {
             overlaid.pages.insert(number, page);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk in memory whose writes are certain only after a sync, and which can refuse them.
+    #[derive(Debug, Default)]
+    struct Disk(Mutex<Platter>);
+
+    #[derive(Debug, Default, Clone)]
+    struct Platter {
+        /// What is certain.
+        synced: Vec<u8>,
+        /// What the program sees.
+        seen: Vec<u8>,
+        /// What the next sync makes certain, in pieces as small as a disk writes at once.
+        written: Vec<(usize, Vec<u8>)>,
+        /// Writes until one is refused.
+        refuses_after: Option<u32>,
+    }
+
+    impl Disk {
+        fn lock(&self) -> MutexGuard<'_, Platter> {
+            self.0.lock().unwrap()
+        }
+    }
+
+    impl Platter {
+        fn obey(&mut self) -> io::Result<()> {
+            match &mut self.refuses_after {
+                Some(0) => Err(io::ErrorKind::StorageFull.into()),
+                Some(writes) => {
+                    *writes -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        }
+
+        /// The disk after a power cut: of what was not certain, some was written and some was not.
+        fn cut(&self, chance: &mut u64) -> Self {
+            let mut left = self.synced.clone();
+            for (offset, data) in &self.written {
+                *chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                if *chance >> 63 == 0 {
+                    let end = offset + data.len();
+                    left.resize(left.len().max(end), 0);
+                    left[*offset..end].copy_from_slice(data);
+                }
+            }
+            Self { synced: left.clone(), seen: left, ..Self::default() }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.lock().seen.len() as u64)
+        }
+        fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+            let disk = self.lock();
+            let octets = disk.seen.get(offset as usize..offset as usize + len);
+            Ok(octets.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            let mut disk = self.lock();
+            disk.obey()?;
+            // A file's length is written at once here; what is in it is not.
+            disk.seen.resize(len as usize, 0);
+            disk.synced.resize(len as usize, 0);
+            disk.written.retain(|(offset, data)| offset + data.len() <= len as usize);
+            Ok(())
+        }
+        fn sync_data(&self, _eventual: bool) -> io::Result<()> {
+            let mut disk = self.lock();
+            disk.obey()?;
+            disk.synced = disk.seen.clone();
+            disk.written.clear();
+            Ok(())
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            let mut disk = self.lock();
+            disk.obey()?;
+            disk.seen[offset as usize..offset as usize + data.len()].copy_from_slice(data);
+            for (number, sector) in data.chunks(512).enumerate() {
+                disk.written.push((offset as usize + 512 * number, sector.to_vec()));
+            }
+            Ok(())
+        }
+    }
+
+    fn new_disk() -> Arc<Disk> {
+        let disk = Arc::new(Disk::default());
+        let database = builder().create_with_backend(Direct(Arc::clone(&disk) as Arc<dyn StorageBackend>)).unwrap();
+        assert!(fill(&database).is_ok());
+        drop(database);
+        disk
+    }
+
+    fn open(disk: &Arc<Disk>) -> Result<Database, DataError> {
+        Database::over(Arc::clone(disk) as Arc<dyn StorageBackend>, Path::new("dir"), "file".into())
+    }
+
+    fn key(number: u32) -> Key {
+        let mut key = [0; 21];
+        key[..4].copy_from_slice(&number.to_le_bytes());
+        key
+    }
+
+    /// Commit number `number` writes ten records anew and deletes one.
+    fn changes(number: u32) -> Changes {
+        let write = |at| (key(at % 70), Change::write(vec![number as u8; 900].into_boxed_slice()));
+        let mut changes: Changes = (number * 10..number * 10 + 10).map(write).collect();
+        changes.insert(key((number * 10 + 35) % 70), Change::delete());
+        changes
+    }
+
+    type Rows = BTreeMap<Key, Box<[u8]>>;
+
+    fn apply(rows: &mut Rows, changes: &Changes) {
+        for (key, change) in changes {
+            match &change.record {
+                Some(record) => drop(rows.insert(*key, record.clone())),
+                None => drop(rows.remove(key)),
+            }
+        }
+    }
+
+    fn rows(database: &Database) -> Rows {
+        database.items().unwrap().into_iter().collect()
+    }
+
+    #[test]
+    fn a_power_cut_takes_nothing_that_was_committed() {
+        let disk = new_disk();
+        let mut chance = 1;
+        let mut model = Rows::new();
+        let mut database = open(&disk).unwrap();
+        let mut cuts = 0;
+        for number in 0..2 {
+            let changes = changes(number);
+            let mut after = model.clone();
+            apply(&mut after, &changes);
+            // The power is cut at any write or sync of the commit; at every other one, since each takes a while.
+            for writes in (number % 2..).step_by(2) {
+                let before = disk.lock().clone();
+                let trial = Arc::new(Disk(Mutex::new(Platter { refuses_after: Some(writes), ..before })));
+                // Opened where the writes are counted, so that opening and repairing are cut as well.
+                let done = open(&trial).is_ok_and(|mut database| database.commit(&changes, None).is_ok());
+                let cut = Arc::new(Disk(Mutex::new(trial.lock().cut(&mut chance))));
+                let found = rows(&open(&cut).unwrap());
+                assert!(found == after || (!done && found == model), "commit {number}, after {writes} writes");
+                cuts += 1;
+                if done {
+                    break;
+                }
+            }
+            database.commit(&changes, None).unwrap();
+            model = after;
+            assert_eq!(rows(&database), model);
+        }
+        assert!(cuts > 10, "{cuts}");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_tried_again() {
+        let disk = new_disk();
+        let mut database = open(&disk).unwrap();
+        let mut model = Rows::new();
+        database.commit(&changes(0), None).unwrap();
+        apply(&mut model, &changes(0));
+        for writes in 0..6 {
+            disk.lock().refuses_after = Some(writes);
+            let reason = database.commit(&changes(1), None).unwrap_err();
+            assert!(reason.contains("cannot write to file"), "{reason}");
+            assert!(database.commit(&changes(1), None).is_err(), "still full");
+        }
+        disk.lock().refuses_after = None;
+        database.commit(&changes(1), None).unwrap();
+        apply(&mut model, &changes(1));
+        assert_eq!(rows(&database), model);
+    }
+
+    #[test]
+    fn the_overlay_is_the_file_as_if_it_were_written_to() {
+        let below: Vec<u8> = (0..20_000).map(|at| (at % 251) as u8).collect();
+        let disk = Disk(Mutex::new(Platter { seen: below.clone(), synced: below.clone(), ..Platter::default() }));
+        let (len, disk) = (below.len() as u64, Arc::new(disk));
+        let overlaid = Overlaid { len, below: len, pages: BTreeMap::new() };
+        let overlay = Overlay { file: Arc::clone(&disk) as Arc<dyn StorageBackend>, changes: Mutex::new(overlaid) };
+        let mut model = below.clone();
+        let mut chance = 7_u64;
+        for step in 0..2_000 {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let from = (chance >> 33) as usize % model.len();
+            let to = from + (chance >> 20) as usize % 9_000.min(model.len() - from);
+            match step % 20 {
+                0 => {
+                    let len = 10_000 + (chance >> 40) as usize % 20_000;
+                    model.resize(len, 0);
+                    overlay.set_len(len as u64).unwrap();
+                }
+                1..10 => {
+                    model[from..to].fill(step as u8);
+                    overlay.write(from as u64, &model[from..to]).unwrap();
+                }
+                _ => assert_eq!(overlay.read(from as u64, to - from).unwrap(), model[from..to]),
+            }
+        }
+        assert!(overlay.read(0, model.len() + 1).is_err());
+        assert_eq!(disk.lock().seen, below, "the file is what it was");
     }
 }

@@ -199,7 +199,7 @@ impl DataDir {
     /// # Errors
     /// It is in use by another node, damaged, of a newer format, or the system says no.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
-        let mut database = Database::open(path.as_ref())?;
+        let database = Database::open(path.as_ref())?;
         let id = database.id()?;
         Ok(Self { database, id, shared: Arc::default(), commit_every: COMMIT_EVERY, snapshot_every: SNAPSHOT_EVERY })
     }
@@ -265,7 +265,7 @@ impl DataDir {
 
     /// Gives the items back, and tells what has to change on the disk.
     fn restore_items(
-        &mut self,
+        &self,
         node: &mut Node<'static>,
         now: Instant,
         wall: u64,

@@ -228,12 +228,16 @@ mod tests {
     #[test]
     fn peers_and_contacts_come_back() {
         let addr = |number: usize| -> SocketAddr {
-            if number % 2 == 0 { ([127, 0, 0, 1], number as u16).into() } else { ([1; 8], number as u16).into() }
+            if number.is_multiple_of(2) {
+                ([127, 0, 0, 1], number as u16).into()
+            } else {
+                ([1; 8], number as u16).into()
+            }
         };
         let peer = |number| PeerRecord {
             info_hash: Target::new([number as u8; 20]),
             addr: addr(number),
-            seed: number % 3 == 0,
+            seed: number.is_multiple_of(3),
             remaining: number as u64,
         };
         let peers: Vec<_> = (0..2_500).map(peer).collect();

@@ -7,7 +7,7 @@
 //!
 //! Nodes are on loopback, and share one address; what holds on a slow machine as well is all that is asked of time.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -348,10 +348,68 @@ fn two_writers_lose_nothing() {
 }
 
 #[test]
+#[cfg(feature = "redb")]
+fn after_a_shutdown_everything_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let item = Immutable::text("kept").unwrap();
+    let first = build(node(None).data_dir(dir.path())).unwrap();
+    let put = wait!(guest(std::slice::from_ref(&first)).put(&item)).unwrap();
+    assert_eq!(put.stored(), 1);
+    wait!(first.shutdown());
+    // The directory is free, too.
+    let again = build(node(None).data_dir(dir.path())).unwrap();
+    assert_eq!(again.id(), first.id());
+    assert_eq!(wait!(guest(&[again]).get(item.target())).unwrap().item, Some(item));
+}
+
+#[test]
 fn an_address_in_use_is_said() {
     let (_silent, dht) = lost(8);
     match build(Dht::builder().bind(dht.local_addr())) {
         Err(BuildError::Bind { addr, .. }) => assert_eq!(addr, dht.local_addr()),
+        other => panic!("{other:?}"),
+    }
+}
+
+const ANY6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
+
+#[test]
+fn a_node_in_both_networks_carries_items_between_them() {
+    let four = network(9);
+    let mut six: Vec<Dht> = Vec::new();
+    for _ in 0..9 {
+        let dht = build(node(six.first().map(|first| first.local_addr())).bind(ANY6)).unwrap();
+        if !six.is_empty() {
+            assert!(wait!(dht.bootstrap()).unwrap().answered > 0);
+        }
+        six.push(dht);
+    }
+    let known = [four[0].local_addr(), six[0].local_addr()];
+    let both = build(node(None).also_bind(ANY6).bootstrap(known).read_only(true)).unwrap();
+    let families: Vec<bool> = both.local_addrs().iter().map(SocketAddr::is_ipv4).collect();
+    assert_eq!(families, [true, false]);
+
+    let item = Immutable::text("in both").unwrap();
+    assert!(wait!(both.put(&item)).unwrap().stored() >= 14, "eight in each, or all but the one that has just begun");
+    assert_eq!(wait!(four[3].get(item.target())).unwrap().item.as_ref(), Some(&item));
+    assert_eq!(wait!(six[3].get(item.target())).unwrap().item.as_ref(), Some(&item));
+
+    // Each network has a version of its own: the newest of both is found, wherever it is.
+    let version = |seq: i64| Mutable::sign(&secret(), *b"", seq, bencoded_bytes(b"value")).unwrap();
+    let guest6 = build(node(Some(known[1])).bind(ANY6).read_only(true)).unwrap();
+    assert!(wait!(guest(&four).put_mutable(&version(1), None)).unwrap().stored() > 0);
+    assert!(wait!(guest6.put_mutable(&version(2), None)).unwrap().stored() > 0);
+    let newest = wait!(both.newest(secret().public_key(), b"", None)).unwrap();
+    assert_eq!(newest.item, Some(version(2)));
+    for dht in [&four[2], &six[2]] {
+        assert_eq!(wait!(both.ping(dht.local_addr())).unwrap().node, dht.id());
+    }
+}
+
+#[test]
+fn two_addresses_of_one_family_are_refused() {
+    match build(Dht::builder().bind(ANY).also_bind(ANY)) {
+        Err(BuildError::OneFamily { first, second }) => assert_eq!((first, second), (ANY, ANY)),
         other => panic!("{other:?}"),
     }
 }
