@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use bep44::mutable_torrent::Magnet;
 use bep44::{MAX_SALT, PublicKey, Target, from_hex};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+use crate::driver::Runtime;
 use crate::failure::Failure;
 
 const HEADING: &str = "Network";
+
+/// A year: longer than any item is kept, and short enough to calculate with.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Stores and finds small data in the BitTorrent DHT (BEP 44)
 ///
@@ -51,7 +55,7 @@ pub(crate) struct Join {
     pub(crate) timeout: Duration,
     /// What drives the node
     #[arg(long, global = true, default_value = "blocking", help_heading = HEADING)]
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     /// Write a trace for `replay`
     #[arg(long, global = true, value_name = "FILE", hide = true)]
     record: Option<PathBuf>,
@@ -63,19 +67,8 @@ impl Join {
         if self.record.is_some() {
             return Err(Failure::not_yet("--record", "leave it out"));
         }
-        match self.runtime {
-            Runtime::Blocking => Ok(()),
-            _ => Err(Failure::not_yet("--runtime other than blocking", "leave it out")),
-        }
+        Ok(())
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Runtime {
-    Blocking,
-    Smol,
-    AsyncStd,
-    Tokio,
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +81,8 @@ pub(crate) enum Command {
     Put(Put),
     /// Find a value: immutable by its target, or the newest one of a key
     Get(Get),
+    /// Show each newer value of a key as it appears, until SIGINT or SIGTERM
+    Watch(Watch),
     /// Point a key at a torrent (BEP 46)
     Publish(Publish),
     /// Find the torrent that a key points at (BEP 46)
@@ -102,11 +97,6 @@ pub(crate) enum Command {
     Lookup(Lookup),
     /// Run a full node until SIGINT or SIGTERM
     Node(Node),
-    #[command(hide = true, disable_help_flag = true)]
-    Watch {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
     #[command(hide = true, disable_help_flag = true)]
     Replay {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -170,6 +160,19 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The key: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    pub(crate) public_key: PublicKey,
+    /// The item's salt
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) salt: Option<Salt>,
+    /// How long to wait until it is asked again, at least 1; up to a tenth more, at random
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = interval, allow_negative_numbers = true)]
+    pub(crate) interval: Duration,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Publish {
     /// The torrent: 40 hexadecimal digits
     pub(crate) infohash: Target,
@@ -220,7 +223,8 @@ pub(crate) struct Node {
     /// Ask, but answer nobody
     #[arg(long)]
     pub(crate) read_only: bool,
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Keep items, peers, the node's id and its contacts here, and begin with them after a restart or a crash
+    #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -251,7 +255,7 @@ impl FromStr for HostPort {
 }
 
 /// A salt within its limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Salt(pub(crate) String);
 
 impl FromStr for Salt {
@@ -274,6 +278,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+/// Nodes that are asked more often than once a second may stop answering.
+fn interval(text: &str) -> Result<Duration, String> {
+    let expected = || format!("expected a number of seconds from 1 to {}", LONGEST_INTERVAL.as_secs());
+    seconds(text).ok().filter(|time| (Duration::from_secs(1)..=LONGEST_INTERVAL).contains(time)).ok_or_else(expected)
 }
 
 fn sequence_number(text: &str) -> Result<i64, String> {

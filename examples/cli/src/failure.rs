@@ -1,8 +1,10 @@
 //! Why a command did not do what it was asked: one line that says what to do, and the exit status.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use bep44::core::wire::Code;
+use bep44::persist::DataError;
 use bep44::{BuildError, Error, ItemError, Outcome};
 use clap::error::ErrorKind;
 use serde_json::{Map, Value, json};
@@ -77,6 +79,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
@@ -98,8 +106,17 @@ impl From<BuildError> for Failure {
         match error {
             BuildError::Bind { .. } => Self::usage(format!("{error}; choose another address with --bind")),
             BuildError::Bootstrap { .. } => Self::usage(error.to_string()),
+            BuildError::Data(error) => error.into(),
             error => Self::refused(error.to_string()),
         }
+    }
+}
+
+impl From<DataError> for Failure {
+    /// Another directory will do. What the database says of a damaged file may take several lines.
+    fn from(error: DataError) -> Self {
+        let text = error.to_string();
+        Self::usage(text.lines().map(str::trim).collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `bep44 get`
 
 use bep44::turn::{AnyItem, Want};
-use bep44::{Outcome, PublicKey, Target, to_hex};
+use bep44::{Mutable, Outcome, PublicKey, Target, to_hex};
 use serde_json::{Value, json};
 
 use crate::args::{Get, Join};
@@ -47,21 +47,28 @@ fn mutable(args: &Get, key: PublicKey, join: &Join, output: &Output) -> Result<(
         Output::raw(item.as_bytes().unwrap_or(item.value()));
         return Ok(());
     }
+    show_mutable(&item, &outcome, output);
+    Ok(())
+}
+
+/// A version of a mutable item, and where it was found.
+pub(crate) fn show_mutable(item: &Mutable, outcome: &Outcome, output: &Output) {
+    // What is not text was not written on a command line.
+    let salt = String::from_utf8_lossy(item.salt());
     show(item.value(), output);
     output.row("target", &item.target().to_string());
-    output.row("public key", &key.to_string());
+    output.row("public key", &item.key().to_string());
     if !salt.is_empty() {
-        output.row("salt", salt);
+        output.row("salt", &salt);
     }
     output.row("sequence", &item.seq().to_string());
-    show_source(&outcome, output);
+    show_source(outcome, output);
     let mut object = as_object(item.target(), item.value());
-    object["public_key"] = key.to_string().into();
+    object["public_key"] = item.key().to_string().into();
     object["salt"] = salt.into();
     object["seq"] = item.seq().into();
     object["sig"] = item.signature().to_string().into();
     output.object(&object);
-    Ok(())
 }
 
 fn as_object(target: Target, value: &[u8]) -> Value {

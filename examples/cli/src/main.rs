@@ -4,6 +4,7 @@
 mod announce;
 mod args;
 mod demo;
+mod driver;
 mod failure;
 mod get;
 mod key;
@@ -11,9 +12,11 @@ mod network;
 mod node;
 mod output;
 mod put;
+mod signals;
 mod torrent;
 mod value;
 mod walk;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,10 +41,11 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let join = &cli.common.join;
     join.check()?;
     match &cli.command {
-        Command::Demo => demo::run(output),
+        Command::Demo => demo::run(join.runtime, output),
         Command::Keygen(args) => key::generate(args, output),
         Command::Put(args) => put::run(args, join, output),
         Command::Get(args) => get::run(args, join, output),
+        Command::Watch(args) => watch::run(args, join, output),
         Command::Publish(args) => torrent::publish(args, join, output),
         Command::Resolve(args) => torrent::resolve(args, join, output),
         Command::Announce(args) => announce::announce(args, join, output),
@@ -49,7 +53,6 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
         Command::Ping(args) => walk::ping(args, join, output),
         Command::Lookup(args) => walk::lookup(args, join, output),
         Command::Node(args) => node::run(args, join, output),
-        Command::Watch { .. } => Err(Failure::not_yet("watch", "use get --public-key with --seq")),
         Command::Replay { .. } => Err(Failure::not_yet("replay", "traces cannot be replayed")),
         Command::Sim { .. } => Err(Failure::not_yet("sim", "demo runs a small network in real time")),
     }

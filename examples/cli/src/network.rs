@@ -5,10 +5,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bep44::Outcome;
-use bep44::blocking::Dht;
+use bep44::persist::DataDir;
 use bep44::turn::{Answered, AnyItem, Progress, Want};
 
 use crate::args::{HostPort, Join};
+use crate::driver::{Dht, Settings, wait};
 use crate::failure::Failure;
 use crate::output::{Output, time};
 
@@ -29,19 +30,20 @@ pub(crate) fn guest(join: &Join, output: &Output) -> Result<Dht, Failure> {
     if bootstrap.is_empty() {
         return Err(Failure::refused("nobody to ask: give a node of the network with --bootstrap HOST:PORT"));
     }
-    start(join, bootstrap, true)
+    start(join, bootstrap, true, None)
 }
 
 /// A node that listens where it was told to.
-pub(crate) fn start(join: &Join, bootstrap: Vec<SocketAddr>, read_only: bool) -> Result<Dht, Failure> {
-    let mut builder = Dht::builder().timeout(join.timeout).read_only(read_only);
-    if let Some(addr) = join.bind {
-        builder = builder.bind(addr);
-    } else if !bootstrap.is_empty() && bootstrap.iter().all(SocketAddr::is_ipv6) {
-        // Who names only nodes of that network means that network.
-        builder = builder.bind((Ipv6Addr::UNSPECIFIED, 0).into());
-    }
-    Ok(builder.bootstrap(bootstrap).build()?)
+pub(crate) fn start(
+    join: &Join,
+    bootstrap: Vec<SocketAddr>,
+    read_only: bool,
+    data: Option<DataDir>,
+) -> Result<Dht, Failure> {
+    // Who names only nodes of that network means that network.
+    let means_ipv6 = !bootstrap.is_empty() && bootstrap.iter().all(SocketAddr::is_ipv6);
+    let bind = join.bind.or_else(|| means_ipv6.then(|| (Ipv6Addr::UNSPECIFIED, 0).into()));
+    Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout: Some(join.timeout), data })?)
 }
 
 /// The addresses to join through: those given, or the public ones. None if nothing but this host can be reached.
@@ -119,8 +121,8 @@ pub(crate) fn ask_and_show(
 ) -> Result<(Answer, Outcome), Failure> {
     let progress = output.progress(doing);
     let (mut answer, mut answered) = (Answer::default(), 0);
-    let mut steps = dht.start(want);
-    for step in steps.by_ref() {
+    let mut query = dht.start(want, true);
+    while let Some(step) = wait(query.next()) {
         match step? {
             Progress::Answered(node) => {
                 answered += 1;
@@ -137,7 +139,7 @@ pub(crate) fn ask_and_show(
             _ => {}
         }
     }
-    let outcome = steps.outcome().ok_or_else(|| Failure::refused("the node has ended"))?.clone();
+    let outcome = query.ended().ok_or_else(|| Failure::refused("the node has ended"))?.clone();
     drop(progress);
     output.detail(|| {
         format!(

@@ -1,16 +1,25 @@
 //! `bep44 node`: a full node until it is told to stop.
 
+use std::panic;
+use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bep44::Error;
-use bep44::blocking::Dht;
+use bep44::client::Client;
+use bep44::persist::{DataDir, DataError, Restored};
 use bep44::turn::{AnyItem, NodeEvent, StoredItem};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Node};
+use crate::driver::wait;
 use crate::failure::Failure;
 use crate::network::{bootstrap, start};
-use crate::output::{DIM, GOOD, Output, STRONG, count, time};
+use crate::output::{BAD, DIM, GOOD, Output, STRONG, count, time};
+use crate::signals::on_stop;
+
+/// How often contacts and peers are written down: so much of them a crash may take. Items are written at once.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
 
 /// What there is to say.
 enum Happening {
@@ -20,29 +29,37 @@ enum Happening {
 }
 
 pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failure> {
-    if args.data.is_some() {
-        return Err(Failure::not_yet("--data", "leave it out, and the node starts anew each time"));
-    }
     let (happens, happenings) = mpsc::channel();
-    // Before the socket is there, so that no signal finds the node without it.
-    let stop = happens.clone();
-    ctrlc::set_handler(move || drop(stop.send(Happening::Stop)))
-        .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
-    let bootstrap = bootstrap(join, output)?;
-    let joins = !bootstrap.is_empty();
-    let dht = start(join, bootstrap, args.read_only)?;
+    on_stop(happens.clone(), || Happening::Stop)?;
+    // First of all: who finds it in use or damaged asks nobody for anything, not even for the address of a host.
+    let data = args.data.as_deref().map(open).transpose()?;
+    let monitor = data.as_ref().map(DataDir::monitor);
+    let bootstrap = match bootstrap(join, output) {
+        // Who was in the network before knows others to ask.
+        Err(error) if data.as_ref().is_some_and(|data| data.id().is_some()) => {
+            output.detail(|| error.to_string());
+            Vec::new()
+        }
+        bootstrap => bootstrap?,
+    };
+    let has_bootstrap = !bootstrap.is_empty();
+    let dht = start(join, bootstrap, args.read_only, data)?;
     let (addr, id) = (dht.local_addr(), dht.id());
     output.object(&json!({ "event": "listening", "addr": addr.to_string(), "id": id.to_string() }));
     output.line(&format!("listening  {STRONG}{addr}{STRONG:#}  {DIM}node {id}{DIM:#}"));
-    let events = dht.events()?;
+    let restored = monitor.as_ref().map(|monitor| monitor.status().restored);
+    if let Some(restored) = &restored {
+        show_restored(restored, output);
+    }
+    let mut events = dht.events()?;
     let items = happens.clone();
     std::thread::spawn(move || {
         // Once nobody takes them any more, the node is ending.
-        events.map(Happening::Item).all(|event| items.send(event).is_ok())
+        while wait(events.next()).is_some_and(|event| items.send(Happening::Item(event)).is_ok()) {}
     });
-    if joins {
-        let dht = dht.clone();
-        std::thread::spawn(move || drop(happens.send(Happening::Joined(join_network(&dht)))));
+    if has_bootstrap || restored.is_some_and(|restored| restored.contacts > 0) {
+        let client = Client::clone(&dht);
+        std::thread::spawn(move || drop(happens.send(Happening::Joined(wait(join_network(&client))))));
     }
     for happening in happenings {
         match happening {
@@ -51,16 +68,46 @@ pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failu
             Happening::Stop => break,
         }
     }
-    let stats = dht.stats()?;
+    let stats = wait(dht.stats())?;
+    dht.shutdown();
+    if let Some(failure) = monitor.and_then(|monitor| monitor.status().failure) {
+        return Err(Failure::refused(format!("the latest changes are not in the data directory: {failure}")));
+    }
     output.object(&json!({ "event": "stopped", "queries": stats.queries, "served": stats.served }));
     output.line(&format!("stopped    after {} answered", count(stats.served, "question")));
-    dht.shutdown();
     Ok(())
 }
 
-fn join_network(dht: &Dht) -> Result<usize, Error> {
-    dht.bootstrap()?;
-    Ok(dht.contacts()?.len())
+/// Opens a data directory.
+fn open(path: &Path) -> Result<DataDir, DataError> {
+    // Where a damaged file surprises the database, it panics. That is caught and told as an error, and should not be told
+    // twice. No node runs yet whose panic could go unnoticed.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let opened = DataDir::open(path);
+    panic::set_hook(hook);
+    Ok(opened?.snapshot_every(SNAPSHOT_EVERY))
+}
+
+async fn join_network(client: &Client) -> Result<usize, Error> {
+    client.bootstrap().await?;
+    Ok(client.contacts().await?.len())
+}
+
+fn show_restored(restored: &Restored, output: &Output) {
+    let Restored { items, peers, contacts, expired, invalid, left_out, .. } = restored;
+    output.object(&json!({
+        "event": "restored", "items": items, "peers": peers, "contacts": contacts,
+        "expired": expired, "invalid": invalid, "left_out": left_out,
+    }));
+    let (items, peers, contacts) = (count(*items, "item"), count(*peers, "peer"), count(*contacts, "contact"));
+    let mut text = format!("restored   {items}, {peers}, {contacts}");
+    for (number, why) in [(expired, "expired"), (invalid, "invalid"), (left_out, "without room")] {
+        if *number > 0 {
+            text += &format!("; {} {why}", count(*number, "item"));
+        }
+    }
+    output.line(&text);
 }
 
 fn show_joined(joined: Result<usize, Error>, output: &Output) {
@@ -93,6 +140,10 @@ fn show(event: &NodeEvent, output: &Output) {
         NodeEvent::Lagged(lost) => {
             output.object(&json!({ "event": "lagged", "lost": lost }));
             output.line(&format!("lagged     {} not shown", count(*lost, "event")));
+        }
+        NodeEvent::SavingFailed(reason) => {
+            output.object(&json!({ "event": "saving_failed", "message": reason }));
+            output.note(&format!("{BAD}not saved{BAD:#}  {reason}: trying again"));
         }
         _ => {}
     }

@@ -1,12 +1,12 @@
 //! `bep44 put`
 
-use bep44::blocking::Dht;
 use bep44::core::wire::Code;
 use bep44::turn::{AnyItem, Want};
 use bep44::{Immutable, Mutable, Outcome, SecretKey};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Put};
+use crate::driver::Dht;
 use crate::failure::{Failure, meaning, rejections};
 use crate::network::{ask, guest};
 use crate::output::{DIM, GOOD, Output, STRONG, count, time};

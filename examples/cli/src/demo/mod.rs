@@ -6,11 +6,11 @@ mod forgery;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use bep44::blocking::Dht;
 use bep44::core::wire::Code;
 use bep44::{Immutable, Mutable, SecretKey, Target, bencoded_bytes};
 use serde_json::json;
 
+use crate::driver::{Dht, Runtime, Settings, wait};
 use crate::failure::Failure;
 use crate::output::{BAD, DIM, GOOD, Output, STRONG, time};
 
@@ -22,14 +22,14 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 /// What a step has shown, or why it did not hold.
 type Shown = Result<String, Box<dyn std::error::Error>>;
 
-pub(crate) fn run(output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(runtime: Runtime, output: &Output) -> Result<(), Failure> {
     let mut demo = Demo { output, steps: 0, started: Instant::now() };
     output.line(&format!("{STRONG}A network of {NODES} nodes on this host; nothing leaves it.{STRONG:#}\n"));
 
     let mut network = Vec::new();
-    demo.step("network", "start the nodes, each joining through the first", || start(&mut network))?;
-    let writer = guest(&network).map_err(|error| Failure::refused(error.to_string()))?;
-    let reader = guest(&network).map_err(|error| Failure::refused(error.to_string()))?;
+    demo.step("network", "start the nodes, each joining through the first", || start(runtime, &mut network))?;
+    let writer = node(runtime, &network, true)?;
+    let reader = node(runtime, &network, true)?;
 
     let text = "Hello from BEP 44";
     let hello = Immutable::text(text)?;
@@ -104,22 +104,23 @@ fn expect(held: bool, otherwise: &str) -> Result<(), String> {
     if held { Ok(()) } else { Err(otherwise.to_owned()) }
 }
 
-fn start(network: &mut Vec<Dht>) -> Shown {
+/// A node that joins through the first; with `read_only` it asks and does not answer, as one-shot commands do.
+fn node(runtime: Runtime, network: &[Dht], read_only: bool) -> Result<Dht, bep44::BuildError> {
+    let bootstrap = network.first().map(|first| first.local_addr()).into_iter().collect();
+    Dht::start(runtime, Settings { bind: Some(LOOPBACK), bootstrap, read_only, timeout: None, data: None })
+}
+
+fn start(runtime: Runtime, network: &mut Vec<Dht>) -> Shown {
     for _ in 0..NODES {
-        let node = Dht::builder().bind(LOOPBACK).bootstrap(network.first().map(Dht::local_addr)).build()?;
+        let node = node(runtime, network, false)?;
         if !network.is_empty() {
-            let outcome = node.bootstrap()?;
+            let outcome = wait(node.bootstrap())?;
             expect(outcome.answered > 0, "a node could not join: nobody answered")?;
         }
         network.push(node);
     }
     let ports: Vec<_> = network.iter().map(|node| node.local_addr().port().to_string()).collect();
     Ok(format!("{NODES} nodes on 127.0.0.1, ports {}", ports.join(" ")))
-}
-
-/// A node that asks and does not answer, as one-shot commands are.
-fn guest(network: &[Dht]) -> Result<Dht, bep44::BuildError> {
-    Dht::builder().bind(LOOPBACK).bootstrap(network.first().map(Dht::local_addr)).read_only(true).build()
 }
 
 fn secret() -> Result<SecretKey, Failure> {
@@ -129,32 +130,32 @@ fn secret() -> Result<SecretKey, Failure> {
 }
 
 fn put(writer: &Dht, item: &Immutable) -> Shown {
-    let put = writer.put(item)?;
+    let put = wait(writer.put(item))?;
     expect(put.stored() > 0, &format!("nobody has stored it: {:?}", put.outcome))?;
     Ok(format!("{} nodes have stored it under its hash {}", put.stored(), put.target))
 }
 
 fn get(reader: &Dht, item: &Immutable) -> Shown {
-    let got = reader.get(item.target())?;
+    let got = wait(reader.get(item.target()))?;
     let found = got.item.ok_or("it was not found")?;
     expect(found == *item, "another value was found")?;
     Ok(format!("{:?}, and its hash is the target", found.as_text().unwrap_or_default()))
 }
 
 fn miss(reader: &Dht) -> Shown {
-    let got = reader.get(Target::new([0x44; 20]))?;
+    let got = wait(reader.get(Target::new([0x44; 20])))?;
     expect(got.item.is_none() && got.outcome.answered > 0, "something was found, or nobody answered")?;
     Ok(format!("not found: {} nodes answered, and none has it", got.outcome.answered))
 }
 
 fn put_mutable(writer: &Dht, item: &Mutable, cas: Option<i64>) -> Shown {
-    let put = writer.put_mutable(item, cas)?;
+    let put = wait(writer.put_mutable(item, cas))?;
     expect(put.stored() > 0 && !put.is_conflict(), &format!("it was not accepted: {:?}", put.outcome))?;
     Ok(format!("{} nodes have verified the signature and stored it at {}", put.stored(), put.target))
 }
 
 fn newest(reader: &Dht, item: &Mutable) -> Shown {
-    let got = reader.newest(*item.key(), item.salt(), None)?;
+    let got = wait(reader.newest(*item.key(), item.salt(), None))?;
     let found = got.item.ok_or("it was not found")?;
     expect(found == *item, &format!("version {} was found", found.seq()))?;
     let text = found.as_text().unwrap_or_default();
@@ -167,7 +168,7 @@ fn newest(reader: &Dht, item: &Mutable) -> Shown {
 }
 
 fn refused(writer: &Dht, item: &Mutable, cas: Option<i64>, code: Code) -> Shown {
-    let put = writer.put_mutable(item, cas)?;
+    let put = wait(writer.put_mutable(item, cas))?;
     let by = put.refused_with(code);
     expect(put.stored() == 0 && by > 0, &format!("it was not refused by all: {:?}", put.outcome))?;
     Ok(format!(
@@ -180,9 +181,9 @@ fn refused(writer: &Dht, item: &Mutable, cas: Option<i64>, code: Code) -> Shown 
 fn peers(writer: &Dht, reader: &Dht) -> Shown {
     let info_hash = Target::new([0x55; 20]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 6_881));
-    let announced = writer.announce(info_hash, Some(peer.port()))?.outcome.accepted;
+    let announced = wait(writer.announce(info_hash, Some(peer.port())))?.outcome.accepted;
     expect(announced > 0, "nobody has accepted the announcement")?;
-    let found = reader.get_peers(info_hash)?.peers;
+    let found = wait(reader.get_peers(info_hash))?.peers;
     expect(found == [peer], &format!("found were {found:?}"))?;
     Ok(format!("announced to {announced} nodes, and found: {peer}"))
 }

@@ -1,5 +1,7 @@
 //! The binary, from outside.
 
 mod commands;
+mod lasting;
 mod network;
+mod runtimes;
 mod usage;

@@ -11,39 +11,34 @@ use serde_json::Value;
 /// Longer than anything here should take, on the slowest host.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running `bep44 node`; ended when it is dropped.
-pub(crate) struct Node {
+/// A running command; ended when it is dropped.
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
-    pub(crate) addr: SocketAddr,
-    pub(crate) id: String,
 }
 
-impl Node {
-    pub(crate) fn start(bootstrap: Option<SocketAddr>) -> Self {
+impl Running {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bep44"));
-        command.args(["node", "--json", "--bind", "127.0.0.1:0"]);
-        if let Some(addr) = bootstrap {
-            command.args(["--bootstrap", &addr.to_string()]);
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (said, lines) = channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let mut node = Self { child, lines, addr: ([0; 4], 0).into(), id: String::new() };
-        let first = node.event();
-        assert_eq!(first["event"], "listening");
-        node.addr = text(&first["addr"]).parse().unwrap();
-        node.id = text(&first["id"]).to_owned();
-        if bootstrap.is_some() {
-            assert_eq!(node.event()["event"], "joined");
-        }
-        node
+        Self { child, lines }
     }
 
     /// The next line that it writes.
-    pub(crate) fn event(&self) -> Value {
-        serde_json::from_str(&self.lines.recv_timeout(PATIENCE).unwrap()).unwrap()
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap()
+    }
+
+    pub(crate) fn object(&self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    /// Whether there is nothing that it has written and nobody has read.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.lines.try_recv().is_err()
     }
 
     /// Asks it to end, as a person or a service manager does, and returns its exit status.
@@ -62,11 +57,56 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A running `bep44 node`; ended when it is dropped.
+pub(crate) struct Node {
+    running: Running,
+    pub(crate) addr: SocketAddr,
+    pub(crate) id: String,
+}
+
+impl Node {
+    /// One that has joined, if there is something to join.
+    pub(crate) fn start(bootstrap: Option<SocketAddr>) -> Self {
+        Self::joined(bootstrap, &[])
+    }
+
+    fn joined(bootstrap: Option<SocketAddr>, options: &[&str]) -> Self {
+        let node = Self::with(bootstrap, options);
+        if bootstrap.is_some() {
+            assert_eq!(node.event()["event"], "joined");
+        }
+        node
+    }
+
+    /// One that listens.
+    pub(crate) fn with(bootstrap: Option<SocketAddr>, options: &[&str]) -> Self {
+        let bootstrap = bootstrap.map(|addr| addr.to_string());
+        let bootstrap: Vec<_> = bootstrap.iter().flat_map(|addr| ["--bootstrap", addr.as_str()]).collect();
+        let bind: &[&str] = if options.contains(&"--bind") { &[] } else { &["--bind", "127.0.0.1:0"] };
+        let running = Running::start(&[&["node", "--json"], bind, &bootstrap, options].concat());
+        let first = running.object();
+        assert_eq!(first["event"], "listening");
+        let (addr, id) = (text(&first["addr"]).parse().unwrap(), text(&first["id"]).to_owned());
+        Self { running, addr, id }
+    }
+
+    /// The next thing that it tells.
+    pub(crate) fn event(&self) -> Value {
+        self.running.object()
+    }
+
+    /// Asks it to end, as a person or a service manager does, and returns its exit status.
+    #[cfg(unix)]
+    pub(crate) fn signal(self, name: &str) -> Option<i32> {
+        self.running.signal(name)
     }
 }
 
@@ -75,9 +115,13 @@ pub(crate) struct Network(pub(crate) Vec<Node>);
 
 impl Network {
     pub(crate) fn start(nodes: usize) -> Self {
-        let first = Node::start(None);
+        Self::start_with(nodes, &[])
+    }
+
+    pub(crate) fn start_with(nodes: usize, options: &[&str]) -> Self {
+        let first = Node::with(None, options);
         let addr = first.addr;
-        Self(std::iter::once(first).chain((1..nodes).map(|_| Node::start(Some(addr)))).collect())
+        Self(std::iter::once(first).chain((1..nodes).map(|_| Node::joined(Some(addr), options))).collect())
     }
 
     /// Runs a command in it.

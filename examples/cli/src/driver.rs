@@ -1,0 +1,107 @@
+//! What drives a node: the one place that knows of the runtimes. All else asks a [`Client`], which is the same for each,
+//! and [`wait`]s for it on its own thread.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::time::Duration;
+
+use bep44::client::Client;
+use bep44::persist::DataDir;
+use bep44::{BuildError, Builder, blocking, smol, tokio};
+use clap::ValueEnum;
+/// Waits for an answer. Every driver has threads of its own, so that none needs this one.
+pub(crate) use futures_lite::future::block_on as wait;
+
+/// What there is to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    Blocking,
+    Smol,
+    #[cfg(feature = "async-std")]
+    AsyncStd,
+    Tokio,
+}
+
+/// What a node is told, whatever drives it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) bind: Option<SocketAddr>,
+    pub(crate) bootstrap: Vec<SocketAddr>,
+    pub(crate) read_only: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) data: Option<DataDir>,
+}
+
+impl Settings {
+    fn apply<D>(self, mut builder: Builder<D>) -> Builder<D> {
+        if let Some(addr) = self.bind {
+            builder = builder.bind(addr);
+        }
+        if let Some(timeout) = self.timeout {
+            builder = builder.timeout(timeout);
+        }
+        if let Some(data) = self.data {
+            builder = builder.data(data);
+        }
+        builder.bootstrap(self.bootstrap).read_only(self.read_only)
+    }
+}
+
+/// A running node, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) enum Dht {
+    Blocking(blocking::Dht),
+    Smol(smol::Dht),
+    #[cfg(feature = "async-std")]
+    AsyncStd(bep44::async_std::Dht),
+    /// The others have an executor for the whole process; here each node brings its own, which ends after it.
+    Tokio {
+        dht: tokio::Dht,
+        _runtime: ::tokio::runtime::Runtime,
+    },
+}
+
+impl Dht {
+    pub(crate) fn start(runtime: Runtime, settings: Settings) -> Result<Self, BuildError> {
+        Ok(match runtime {
+            Runtime::Blocking => Self::Blocking(settings.apply(blocking::Dht::builder()).build()?),
+            Runtime::Smol => Self::Smol(settings.apply(smol::Dht::builder()).build()?),
+            #[cfg(feature = "async-std")]
+            Runtime::AsyncStd => Self::AsyncStd(settings.apply(bep44::async_std::Dht::builder()).build()?),
+            Runtime::Tokio => {
+                // A node is one task.
+                let mut runtime = ::tokio::runtime::Builder::new_multi_thread();
+                let runtime = runtime.worker_threads(1).enable_all().build().map_err(BuildError::Driver)?;
+                let within = runtime.enter();
+                let dht = settings.apply(tokio::Dht::builder()).build()?;
+                drop(within);
+                Self::Tokio { dht, _runtime: runtime }
+            }
+        })
+    }
+
+    /// Ends the node, whoever still holds a handle, and waits until it is gone and all it held is written.
+    pub(crate) fn shutdown(&self) {
+        match self {
+            Self::Blocking(dht) => dht.shutdown(),
+            Self::Smol(dht) => wait(dht.shutdown()),
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd(dht) => wait(dht.shutdown()),
+            Self::Tokio { dht, .. } => wait(dht.shutdown()),
+        }
+    }
+}
+
+impl Deref for Dht {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        match self {
+            Self::Blocking(dht) => dht.client(),
+            Self::Smol(dht) => dht.client(),
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd(dht) => dht.client(),
+            Self::Tokio { dht, .. } => dht.client(),
+        }
+    }
+}
