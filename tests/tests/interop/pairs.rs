@@ -229,15 +229,16 @@ impl Pair<'_> {
         } else {
             "signed as `4:salt0:`, not found"
         };
-        report.row(lane, row, &put, &self.put_that_ours_refuse(Some(1)), cell);
+        report.row(lane, row, &put, &self.put_that_ours_refuse(&put, Some(1)), cell);
         report.row(lane, row, &read, &Ok(None), cell);
     }
 
-    /// What a writer of theirs tells of a put that our nodes refuse and its own kind accepts. A full node of `mainline`
-    /// among ours asks itself, too, and is content.
-    fn put_that_ours_refuse<T>(&self, accepted: T) -> Result<T, Failure> {
+    /// What a writer of theirs must tell of a put that our nodes refuse and its own kind accepts. A full node of `mainline`
+    /// among ours asks itself, too, if it is one of the closest, and is content then: of it, either is right.
+    fn put_that_ours_refuse<T: PartialEq>(&self, seen: &Result<T, Failure>, accepted: T) -> Result<T, Failure> {
+        let refused = Err(Failure::NotStored);
         let asks_itself = self.writer.kind() == Kind::Mainline && !self.read_only;
-        if self.storage == Kind::Ours && !asks_itself { Err(Failure::NotStored) } else { Ok(accepted) }
+        if self.storage != Kind::Ours || (asks_itself && *seen != refused) { Ok(accepted) } else { refused }
     }
 
     /// The number that is stored already.
@@ -296,7 +297,7 @@ impl Pair<'_> {
         let row = "an immutable value of 1,001 octets";
         let (expected, cell) = match self.writer.kind() {
             Kind::Libtorrent => (Err(Failure::NotStored), "cannot write"),
-            _ if self.storage == Kind::Ours => (self.put_that_ours_refuse(()), "refused"),
+            _ if self.storage == Kind::Ours => (self.put_that_ours_refuse(&put, ()), "refused"),
             _ => (Ok(()), "stored by theirs, not read by us"),
         };
         report.row(lane, row, &put, &expected, cell);
