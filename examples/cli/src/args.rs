@@ -41,12 +41,20 @@ pub(crate) struct Common {
     pub(crate) join: Join,
 }
 
+impl Join {
+    /// Whether the node is to listen in the family of `addr`; it is, if nothing was said.
+    pub(crate) fn listens_in_family_of(&self, addr: &SocketAddr) -> bool {
+        self.bind.is_empty() || self.bind.iter().any(|bind| bind.is_ipv4() == addr.is_ipv4())
+    }
+}
+
 /// How a node joins a network.
 #[derive(Debug, Args)]
 pub(crate) struct Join {
-    /// Listen here; a loopback address keeps to this host [default: 0.0.0.0:0]
+    /// Listen here, in both networks if given once for IPv4 and once for IPv6; a loopback address keeps to this host
+    /// [default: 0.0.0.0:0]
     #[arg(long, global = true, value_name = "ADDR", value_parser = bind_addr, help_heading = HEADING)]
-    pub(crate) bind: Option<SocketAddr>,
+    pub(crate) bind: Vec<SocketAddr>,
     /// Join through this node, more than one if repeated [default: the public bootstrap nodes]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = HEADING)]
     pub(crate) bootstrap: Vec<HostPort>,

@@ -25,7 +25,8 @@ pub(crate) enum Runtime {
 /// What a node is told, whatever drives it.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) bind: Option<SocketAddr>,
+    /// One address, or one for each family; the default if none.
+    pub(crate) bind: Vec<SocketAddr>,
     pub(crate) bootstrap: Vec<SocketAddr>,
     pub(crate) read_only: bool,
     pub(crate) timeout: Option<Duration>,
@@ -34,8 +35,13 @@ pub(crate) struct Settings {
 
 impl Settings {
     fn apply<D>(self, mut builder: Builder<D>) -> Builder<D> {
-        if let Some(addr) = self.bind {
+        let mut bind = self.bind.into_iter();
+        if let Some(addr) = bind.next() {
             builder = builder.bind(addr);
+        }
+        // More than two cannot be of different families, and the last two are told apart when the node is built.
+        for addr in bind {
+            builder = builder.also_bind(addr);
         }
         if let Some(timeout) = self.timeout {
             builder = builder.timeout(timeout);

@@ -105,7 +105,7 @@ impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Bind { .. } => Self::usage(format!("{error}; choose another address with --bind")),
-            BuildError::Bootstrap { .. } => Self::usage(error.to_string()),
+            BuildError::Bootstrap { .. } | BuildError::OneFamily { .. } => Self::usage(error.to_string()),
             BuildError::Data(error) => error.into(),
             error => Self::refused(error.to_string()),
         }

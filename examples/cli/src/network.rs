@@ -42,7 +42,14 @@ pub(crate) fn start(
 ) -> Result<Dht, Failure> {
     // Who names only nodes of that network means that network.
     let means_ipv6 = !bootstrap.is_empty() && bootstrap.iter().all(SocketAddr::is_ipv6);
-    let bind = join.bind.or_else(|| means_ipv6.then(|| (Ipv6Addr::UNSPECIFIED, 0).into()));
+    let any_ipv6 = || (Ipv6Addr::UNSPECIFIED, 0).into();
+    let bind = if join.bind.is_empty() && means_ipv6 { vec![any_ipv6()] } else { join.bind.clone() };
+    if bind.len() > 2 {
+        return Err(Failure::usage(format!(
+            "--bind was given {} times; twice is the limit, IPv4 and IPv6",
+            bind.len()
+        )));
+    }
     Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout: Some(join.timeout), data })?)
 }
 
@@ -50,16 +57,16 @@ pub(crate) fn start(
 pub(crate) fn bootstrap(join: &Join, output: &Output) -> Result<Vec<SocketAddr>, Failure> {
     let given = if !join.bootstrap.is_empty() {
         join.bootstrap.clone()
-    } else if join.bind.is_some_and(|addr| addr.ip().is_loopback()) {
+    } else if !join.bind.is_empty() && join.bind.iter().all(|addr| addr.ip().is_loopback()) {
         return Ok(Vec::new());
     } else {
         PUBLIC.iter().map(|(host, port)| HostPort::Name((*host).to_owned(), *port)).collect()
     };
     let addrs = resolve(&given, output);
-    let fits = |addr: &SocketAddr| join.bind.is_none_or(|bind| bind.is_ipv4() == addr.is_ipv4());
-    let addrs: Vec<_> = addrs.into_iter().filter(fits).collect();
+    let addrs: Vec<_> = addrs.into_iter().filter(|addr| join.listens_in_family_of(addr)).collect();
     if addrs.is_empty() {
-        let family = if join.bind.is_some_and(|bind| bind.is_ipv6()) { "IPv6 " } else { "" };
+        let only_ipv6 = !join.bind.is_empty() && join.bind.iter().all(SocketAddr::is_ipv6);
+        let family = if only_ipv6 { "IPv6 " } else { "" };
         return Err(Failure::refused(format!(
             "nobody to ask: no {family}address of a bootstrap node is known; give one with --bootstrap HOST:PORT"
         )));

@@ -45,8 +45,9 @@ pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failu
     let has_bootstrap = !bootstrap.is_empty();
     let dht = start(join, bootstrap, args.read_only, data)?;
     let (addr, id) = (dht.local_addr(), dht.id());
-    output.object(&json!({ "event": "listening", "addr": addr.to_string(), "id": id.to_string() }));
-    output.line(&format!("listening  {STRONG}{addr}{STRONG:#}  {DIM}node {id}{DIM:#}"));
+    let addrs: Vec<String> = dht.local_addrs().iter().map(ToString::to_string).collect();
+    output.object(&json!({ "event": "listening", "addr": addr.to_string(), "addrs": addrs, "id": id.to_string() }));
+    output.line(&format!("listening  {STRONG}{}{STRONG:#}  {DIM}node {id}{DIM:#}", addrs.join(", ")));
     let restored = monitor.as_ref().map(|monitor| monitor.status().restored);
     if let Some(restored) = &restored {
         show_restored(restored, output);

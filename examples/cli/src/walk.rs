@@ -13,9 +13,8 @@ use crate::output::{DIM, GOOD, Output, STRONG, count, time};
 const CLOSEST: usize = bep44::core::K;
 
 pub(crate) fn ping(args: &Ping, join: &Join, output: &Output) -> Result<(), Failure> {
-    let fits = |addr: &std::net::SocketAddr| join.bind.is_none_or(|bind| bind.is_ipv4() == addr.is_ipv4());
     let addrs = resolve(std::slice::from_ref(&args.addr), output);
-    let Some(addr) = addrs.into_iter().find(fits) else {
+    let Some(addr) = addrs.into_iter().find(|addr| join.listens_in_family_of(addr)) else {
         return Err(Failure::refused("no address that can be reached from here is known for this host"));
     };
     let dht = start(join, vec![addr], true, None)?;

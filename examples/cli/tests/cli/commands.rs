@@ -1,6 +1,6 @@
 //! Every command in a network of processes on loopback: exit status, standard output, standard error.
 
-use crate::network::{Network, Node, run, run_with_input, text};
+use crate::network::{Network, Node, Running, run, run_with_input, text};
 use serde_json::{Value, json};
 
 /// A key file in a directory that is gone with the test.
@@ -136,6 +136,22 @@ fn a_node_tells_what_it_stores_and_ends_on_a_signal() {
     #[cfg(unix)]
     for (node, signal) in network.0.into_iter().zip(["INT", "TERM"]) {
         assert_eq!(node.signal(signal), Some(0));
+    }
+}
+
+#[test]
+fn a_node_in_both_networks_serves_both() {
+    let node = Running::start(&["node", "--json", "--bind", "127.0.0.1:0", "--bind", "[::1]:0"]);
+    let listening = node.object();
+    let addrs: Vec<&str> = listening["addrs"].as_array().unwrap().iter().map(text).collect();
+    assert!(addrs.len() == 2 && addrs[0].starts_with("127.0.0.1:") && addrs[1].starts_with("[::1]:"), "{addrs:?}");
+    let in_v4 = ["--bind", "127.0.0.1:0", "--bootstrap", addrs[0]];
+    let in_v6 = ["--bind", "[::1]:0", "--bootstrap", addrs[1]];
+    let in_both = ["--bind", "127.0.0.1:0", "--bind", "[::1]:0", "--bootstrap", addrs[0], "--bootstrap", addrs[1]];
+    let put = run(&[&["put", "x", "--json"][..], &in_v4].concat()).object();
+    for network in [&in_v4[..], &in_v6, &in_both] {
+        let got = run(&[&["get", text(&put["target"]), "--json"][..], network].concat());
+        assert_eq!(got.object()["value"], json!("x"));
     }
 }
 

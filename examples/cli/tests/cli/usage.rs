@@ -68,6 +68,10 @@ fn addresses_that_do_not_parse() {
     }
     run(&["get", TARGET, "--bind", "127.0.0.1"]).is_usage(&["'127.0.0.1'", "ADDRESS:PORT"]);
     run(&["get", TARGET, "--bind", "192.0.2.1:0", "--bootstrap", "127.0.0.1:9"]).is_usage(&["192.0.2.1:0", "--bind"]);
+    let twice = ["--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0", "--bootstrap", "127.0.0.1:9"];
+    run(&[&["get", TARGET][..], &twice].concat()).is_usage(&["127.0.0.1:0", "127.0.0.2:0", "IPv6"]);
+    let thrice = [&twice[..], &["--bind", "[::1]:0"]].concat();
+    run(&[&["get", TARGET][..], &thrice].concat()).is_usage(&["--bind", "3 times"]);
     refused(&["get", TARGET, "--timeout", "-1"]).is_usage(&["seconds"]);
 }
 
