@@ -228,7 +228,8 @@ impl Client {
     /// A change may have been stored on some nodes before a conflict showed on others, so `change` may see a version
     /// that already contains it: let it add what is missing rather than count. Nodes compare sequence numbers, not
     /// values (BEP 44), so two writers who each reach a part of the nodes in the same moment are told apart by reading
-    /// again, and in the rarest case one of two changes is lost: where that must not be, read it back later.
+    /// again; and if more of them write within one round trip, a change that only a few nodes took may be lost. Where that
+    /// must not be, read it back later.
     ///
     /// # Errors
     /// A limit is not kept, nobody to ask, no outcome in time, or others were faster each time.
