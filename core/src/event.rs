@@ -61,7 +61,8 @@ pub enum Event<'a> {
         /// The item; a mutable one's signature is verified.
         item: Item<'a>,
     },
-    /// The key's holder has signed two values with one sequence number. Of the two, the greater in octet order is taken.
+    /// The key's holder has signed two values with one sequence number. The one that more nodes hold is taken; of equally
+    /// many, the greater in octet order.
     Equivocation {
         /// The query.
         query: QueryHandle,

@@ -227,9 +227,9 @@ impl Client {
     ///
     /// A change may have been stored on some nodes before a conflict showed on others, so `change` may see a version
     /// that already contains it: let it add what is missing rather than count. Nodes compare sequence numbers, not
-    /// values (BEP 44), so two writers who each reach a part of the nodes in the same moment are told apart by reading
-    /// again; and if more of them write within one round trip, a change that only a few nodes took may be lost. Where that
-    /// must not be, read it back later.
+    /// values (BEP 44), so writers who each reach a part of the nodes in the same moment are told apart by reading again:
+    /// the version that most nodes hold is the one to go on from. On a network that loses packets or nodes meanwhile, that
+    /// may be misjudged; where no change may be lost, read it back later.
     ///
     /// # Errors
     /// A limit is not kept, nobody to ask, no outcome in time, or others were faster each time.

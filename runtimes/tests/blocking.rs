@@ -79,12 +79,12 @@ fn versions_conflicts_and_updates() {
     assert_eq!((untouched.item.unwrap().seq(), untouched.put), (1, None));
 }
 
-#[test]
-fn writers_at_the_same_time_lose_nothing() {
-    let network = network(12);
+/// Four writers who each add a letter to the list under one key, at the same time.
+fn write_at_the_same_time(network: &[Dht], writer: impl Fn(usize) -> Dht) {
     let writers: Vec<_> = (b'a'..=b'd')
-        .map(|letter| {
-            let dht = guest(&network);
+        .enumerate()
+        .map(|(number, letter)| {
+            let dht = writer(number);
             std::thread::spawn(move || {
                 // Each adds its letter to the list, once.
                 let add = |current: Option<&Mutable>| {
@@ -106,6 +106,20 @@ fn writers_at_the_same_time_lose_nothing() {
     let mut letters = newest.as_bytes().unwrap().to_vec();
     letters.sort_unstable();
     assert_eq!(letters, b"abcd");
+}
+
+#[test]
+fn writers_at_the_same_time_lose_nothing() {
+    let network = network(12);
+    write_at_the_same_time(&network, |_| guest(&network));
+}
+
+#[test]
+fn storing_nodes_that_write_at_the_same_time_lose_nothing() {
+    for _ in 0..8 {
+        let network = network(12);
+        write_at_the_same_time(&network, |number| network[2 * number + 1].clone());
+    }
 }
 
 #[test]

@@ -249,6 +249,21 @@ fn line_72_two_values_with_one_number_are_told_and_everybody_chooses_the_same() 
 }
 
 #[test]
+fn line_72_of_two_values_with_one_number_the_one_that_more_nodes_hold_is_taken() {
+    // Whatever the order of the answers, and though the other is greater.
+    for odd in 0..4 {
+        let mut script = network(4, |number, remote| {
+            let value: &[u8] = if number == odd { b"1:z" } else { b"1:a" };
+            let delay = Duration::from_millis(20 + 40 * u64::from(number));
+            Remote { delay, ..remote.holding(writer().found(b"", 5, value)) }
+        });
+        let (found, outcome) = read(&mut script, None);
+        assert_eq!(found.last(), Some(&(5, b"1:a".to_vec())), "the odd one answers as number {odd}");
+        assert_eq!((outcome.newest, outcome.invalid), (Some(5), 0));
+    }
+}
+
+#[test]
 fn line_73_who_sends_a_wrong_value_is_not_trusted_for_this_walk() {
     // The first node is a liar that names a whole network of its own.
     let mut script = Script::new();

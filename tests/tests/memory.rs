@@ -11,7 +11,7 @@ fn sizes_are_what_they_were() {
     assert_eq!(size_of::<Node<'_>>(), 3_696);
     assert_eq!(size_of::<Event<'_>>(), 224);
     assert_eq!(size_of::<Outcome>(), 216);
-    assert_eq!(size_of::<QuerySlot>(), 3_936);
+    assert_eq!(size_of::<QuerySlot>(), 3_960);
 }
 
 #[test]

@@ -3,12 +3,11 @@
 
 use crate::addr::CompactAddr;
 use crate::event::QueryHandle;
-use crate::item::{Change, ItemError, judge};
+use crate::item::{Change, ItemError};
 use crate::links::Slot;
 use crate::lookup::{Candidate, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase};
-use crate::store::Full;
 use crate::table::K;
 use crate::time::Instant;
 use crate::transactions::{Age, Asked, Elapsed, Purpose};
@@ -200,38 +199,42 @@ impl Node<'_> {
         }
     }
 
-    /// A full node is one of those that its own puts look for: if it is among the closest, it stores what it puts, by the
-    /// same rules as all others. Otherwise several writers who store for each other would each have another set of nodes.
-    fn store_own(&mut self, now: Instant, slot: Slot) {
+    /// A full node is one of those that its own puts look for: if it is among the closest, it judges what it puts by the
+    /// same rules as all others, before these are asked. Otherwise several writers who store for each other would each
+    /// have another set of nodes.
+    fn judge_own(&mut self, slot: Slot) {
         let Self { queries, store, .. } = self;
         let Some(query) = queries.get_mut(slot.index()) else { return };
         if self.config.read_only || query.follows || !query.lookup.is_among_closest(&self.id) {
             return;
         }
+        query.own = match query.judge(store) {
+            None => Storing::Unsent,
+            Some(Ok(_)) => Storing::Sent,
+            Some(Err(ItemError::CasMismatch { .. })) => Storing::Refused(Code::CasMismatch.number().into()),
+            Some(Err(_)) => Storing::Refused(Code::SequenceTooLow.number().into()),
+        };
+    }
+
+    /// Stores what was put here as well, if others have: a version that nobody else took would look like the newest to
+    /// this node alone.
+    fn store_own(&mut self, now: Instant, slot: Slot) {
+        let Self { queries, store, .. } = self;
+        let Some(query) = queries.get_mut(slot.index()) else { return };
+        if query.own != Storing::Sent || query.outcome.accepted == 0 {
+            return;
+        }
         let target = *query.lookup.target();
-        let cas = match query.aim {
-            Aim::PutMutable { cas } => cas,
-            Aim::PutImmutable => None,
-            _ => return,
-        };
-        let Some(item) = query.item() else { return };
-        let judged = match (item.as_mutable(), store.get_mutable(&target)) {
-            (Some(new), Some(stored)) => judge(&stored, new, cas),
-            _ => Ok(Change::ReplaceIfVerified),
-        };
-        query.own = match judged {
-            // It was verified when the put began.
-            Ok(Change::ReplaceIfVerified) => match store.insert(now, &target, &item, &CompactAddr::UNSPECIFIED) {
-                Ok(_evicted) => Storing::Accepted,
-                Err(Full) => Storing::Unsent,
-            },
-            Ok(Change::Refresh | Change::RefreshIfVerified) => {
-                store.refresh(now, &target, true);
-                Storing::Accepted
+        // Somebody else's may have come in the meantime.
+        let kept = match (query.judge(store), query.item()) {
+            (Some(Ok(Change::ReplaceIfVerified)), Some(item)) => {
+                // It was verified when the put began.
+                store.insert(now, &target, &item, &CompactAddr::UNSPECIFIED).is_ok()
             }
-            Err(ItemError::CasMismatch { .. }) => Storing::Refused(Code::CasMismatch.number().into()),
-            Err(_) => Storing::Refused(Code::SequenceTooLow.number().into()),
+            (Some(Ok(_)), Some(_)) => store.refresh(now, &target, true),
+            _ => false,
         };
+        query.own = if kept { Storing::Accepted } else { Storing::Unsent };
     }
 
     /// Goes on with a query after something has happened to it.
@@ -242,7 +245,7 @@ impl Node<'_> {
         if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
             query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
             if query.phase == Phase::Storing {
-                self.store_own(now, slot);
+                self.judge_own(slot);
             }
         }
         let Some(query) = self.queries.get_mut(slot.index()) else { return };
@@ -268,6 +271,10 @@ impl Node<'_> {
                 query.outcome.elapsed = now.since(query.started);
             }
             query.conclude();
+            if !was_over {
+                self.store_own(now, slot);
+            }
+            let Some(query) = self.queries.get_mut(slot.index()) else { return };
             if query.internal {
                 self.release(handle);
                 self.note_internal_end(now);

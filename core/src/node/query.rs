@@ -2,13 +2,14 @@
 //! kept before it is checked. How queries ask, what comes back, and what is told of them is in the files beside this one.
 
 use crate::addr::{CompactAddr, Family};
-use crate::crypto::{PublicKey, Signature};
+use crate::crypto::{PublicKey, Signature, sha1};
 use crate::event::Outcome;
-use crate::id::Target;
-use crate::item::{ImmutableItem, Item, MAX_VALUE, MutableItem, Salt};
+use crate::id::{ID_LEN, Target};
+use crate::item::{Change, ImmutableItem, Item, ItemError, MAX_VALUE, MutableItem, Salt, judge};
 use crate::links::{Link, Linked, Slot};
 use crate::list::Empty;
 use crate::lookup::{Candidate, Lookup, State, Storing};
+use crate::store::Store;
 use crate::time::Instant;
 use crate::wire::{Code, Method, Reply, Want};
 
@@ -73,6 +74,10 @@ pub struct QuerySlot {
     pub(super) key: PublicKey,
     pub(super) signature: Signature,
     pub(super) seq: i64,
+    /// How many more nodes have returned `value` than another value with the same number.
+    pub(super) lead: u16,
+    /// What identifies that other value, which was verified.
+    pub(super) rival: Option<[u8; ID_LEN]>,
     /// `value` holds an item.
     pub(super) holds_item: bool,
     pub(super) outcome: Outcome,
@@ -107,6 +112,8 @@ impl Empty for QuerySlot {
         key: PublicKey([0; 32]),
         signature: Signature([0; 64]),
         seq: 0,
+        lead: 0,
+        rival: None,
         holds_item: false,
         outcome: Outcome::EMPTY,
         twin: None,
@@ -168,6 +175,8 @@ impl QuerySlot {
         self.lookup.needs_tokens = aim.stores();
         self.value.clear();
         self.salt.clear();
+        self.lead = 0;
+        self.rival = None;
         self.holds_item = false;
         self.outcome = Outcome::EMPTY;
         self.twin = None;
@@ -194,6 +203,7 @@ impl QuerySlot {
         let _ = self.value.extend_from_slice(value);
         self.seq = seq;
         self.signature = signature;
+        self.lead = 1;
         self.holds_item = true;
         self.value_untold = true;
     }
@@ -279,24 +289,34 @@ impl QuerySlot {
         }
         let same_number = self.holds_item && seq == self.seq;
         if same_number && found.value() == self.value.as_slice() {
+            self.lead = self.lead.saturating_add(1);
             return true;
         }
-        if found.verify().is_err() {
+        let (signature, digest) = (*found.signature(), digest(&found));
+        let verified = same_number && self.rival == Some(digest);
+        if !verified && found.verify().is_err() {
             self.outcome.invalid = self.outcome.invalid.saturating_add(1);
             return false;
         }
-        // Two values with one number: everybody must choose the same, whoever answered first.
         let greater = found.value() > self.value.as_slice();
-        let signature = *found.signature();
+        let mut lead = 1;
         if same_number {
+            // Two values with one number, as when two writers did not know of each other. What most nodes hold is what the
+            // others will come to hold; where they are even, everybody must choose alike, whoever answered first.
             self.equivocal = true;
-        }
-        if !same_number || greater {
-            if let Some(value) = reply.value {
-                self.keep(value, seq, signature);
+            if self.lead > 1 || (self.lead == 1 && !greater) {
+                self.lead -= 1;
+                self.rival = Some(digest);
+                return false;
             }
-            self.outcome.newest = Some(seq);
+            lead = 1 - self.lead;
+            self.rival = self.mutable_item().map(|item| self::digest(&item));
         }
+        if let Some(value) = reply.value {
+            self.keep(value, seq, signature);
+            self.lead = lead;
+        }
+        self.outcome.newest = Some(seq);
         true
     }
 
@@ -326,6 +346,20 @@ impl QuerySlot {
             self.outcome.invalid = self.outcome.invalid.saturating_add(1);
         }
         false
+    }
+
+    /// What this node's own store makes of the item that is being put; none if nothing is.
+    pub(super) fn judge(&self, store: &Store<'_>) -> Option<Result<Change, ItemError>> {
+        let cas = match self.aim {
+            Aim::PutMutable { cas } => cas,
+            Aim::PutImmutable => None,
+            _ => return None,
+        };
+        let item = self.item()?;
+        Some(match (item.as_mutable(), store.get_mutable(self.lookup.target())) {
+            (Some(new), Some(stored)) => judge(&stored, new, cas),
+            _ => Ok(Change::ReplaceIfVerified),
+        })
     }
 
     /// Which sequence number a storing node is told to compare with. One that holds an older version than expected is
@@ -409,4 +443,9 @@ impl QuerySlot {
             }
         }
     }
+}
+
+/// What tells two versions with one sequence number apart, in little room.
+fn digest(item: &MutableItem<'_>) -> [u8; ID_LEN] {
+    sha1(&[&item.signature().0, item.value()])
 }
