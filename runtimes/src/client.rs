@@ -18,7 +18,7 @@ use futures_lite::{Stream, StreamExt};
 
 use crate::error::Error;
 use crate::item::{Immutable, Mutable};
-use crate::turn::{Answered, AnyItem, Command, Known, NodeEvent, Progress, Ticket, Want};
+use crate::turn::{Answered, AnyItem, Command, Known, NodeEvent, Progress, PutOn, Ticket, Want};
 
 /// Events that wait for a slow subscriber; more are lost and counted.
 const EVENTS: usize = 4_096;
@@ -42,8 +42,10 @@ pub struct Got<T> {
 pub struct PutOutcome {
     /// Where the item is stored.
     pub target: Target,
-    /// Who accepted, who refused with which code, who was silent.
+    /// How many accepted, refused with which code, were silent.
     pub outcome: Outcome,
+    /// The same node by node, the closest first.
+    pub nodes: Vec<PutOn>,
 }
 
 impl PutOutcome {
@@ -217,8 +219,14 @@ impl Client {
 
     async fn store(&self, item: AnyItem, cas: Option<i64>) -> Result<PutOutcome, Error> {
         let target = item.target();
-        let outcome = self.start(Want::Put { item, cas }, false).outcome().await?;
-        Ok(PutOutcome { target, outcome })
+        let mut query = self.start(Want::Put { item, cas }, false);
+        let mut nodes = Vec::new();
+        while let Some(progress) = query.try_next().await? {
+            if let Progress::Put(told) = progress {
+                nodes = told;
+            }
+        }
+        Ok(PutOutcome { target, outcome: query.outcome().await?, nodes })
     }
 
     /// Reads the newest version, lets `change` make a new value of it (bencoded; `None`: leave it as it is), and writes

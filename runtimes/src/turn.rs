@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender, TrySendError};
 use bep44_core::crypto::PublicKey;
-use bep44_core::event::{DropReason, Event, QueryHandle, Stored, Transmit};
+use bep44_core::event::{DropReason, Event, PutResult, QueryHandle, Stored, Transmit};
 use bep44_core::id::{NodeId, Target};
 use bep44_core::item::{Item, ItemError};
 use bep44_core::{Contact, Instant, MAX_DATAGRAM, Node, Outcome, QueryError, Standing, Stats};
@@ -180,6 +180,8 @@ pub enum Progress {
     Equivocation(i64),
     /// Peers that were not told before.
     Peers(Vec<SocketAddr>),
+    /// What each node has made of a put or an announcement; once, when the query is over.
+    Put(Vec<PutOn>),
     /// The query has ended; nothing follows.
     Ended(Outcome),
     /// The query was not started, or took too long; nothing follows.
@@ -197,6 +199,17 @@ pub struct Answered {
     pub hop: u8,
     /// From question to answer.
     pub round_trip: Duration,
+}
+
+/// What one node has made of a put or an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutOn {
+    /// Its id.
+    pub node: NodeId,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Whether it accepted, refused (with which code), was silent, or was not sent it.
+    pub result: PutResult,
 }
 
 /// An entry of the routing table.
@@ -289,6 +302,7 @@ struct Waiting {
     /// What was found, kept until the end if steps are not told.
     found: Option<AnyItem>,
     peers: Vec<SocketAddr>,
+    put_on: Vec<PutOn>,
 }
 
 impl Waiting {
@@ -488,7 +502,8 @@ impl Turn {
         match started {
             Ok(query) => {
                 let deadline = now + self.patience;
-                let waiting = Waiting { ticket, deadline, steps, reply, found: None, peers: Vec::new() };
+                let waiting =
+                    Waiting { ticket, deadline, steps, reply, found: None, peers: Vec::new(), put_on: Vec::new() };
                 self.waiting.insert(query, waiting);
                 self.tickets.insert(ticket, query);
                 self.deadlines.insert((deadline, ticket));
@@ -588,6 +603,12 @@ impl Turn {
                         }
                         None
                     }
+                    Event::Put { query, node, addr, result } => {
+                        if let Some(waiting) = self.waiting.get_mut(&query) {
+                            waiting.put_on.push(PutOn { node, addr, result });
+                        }
+                        None
+                    }
                     Event::Ended { query, outcome } => Some((query, outcome)),
                     event => {
                         if let Some(sink) = &mut self.sink {
@@ -611,6 +632,10 @@ impl Turn {
                 let peers = std::mem::take(&mut waiting.peers);
                 if !peers.is_empty() {
                     waiting.tell(Progress::Peers(peers));
+                }
+                let put_on = std::mem::take(&mut waiting.put_on);
+                if !put_on.is_empty() {
+                    waiting.tell(Progress::Put(put_on));
                 }
                 waiting.tell(Progress::Ended(outcome));
             }

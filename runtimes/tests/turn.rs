@@ -92,7 +92,7 @@ fn a_query_tells_its_result_once_or_each_step() {
     let put = world.start(9, 1, Want::Put { item: AnyItem::Immutable(item.clone()), cas: None }, false);
     world.settle();
     match &told(&put)[..] {
-        [Progress::Ended(outcome)] => assert_eq!(outcome.accepted, 8),
+        [Progress::Put(nodes), Progress::Ended(outcome)] => assert_eq!((nodes.len(), outcome.accepted), (8, 8)),
         other => panic!("{other:?}"),
     }
     assert!(put.is_closed(), "nothing follows");

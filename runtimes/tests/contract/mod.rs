@@ -13,9 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use bep44::client::Query;
+use bep44::core::PutResult;
 use bep44::core::Rate;
 use bep44::core::wire::Code;
-use bep44::turn::{NodeEvent, Want};
+use bep44::turn::{NodeEvent, PutOn, Want};
 use bep44::{BuildError, Builder, Capacity, Error, Immutable, Mutable, QueryError, SecretKey, Target, bencoded_bytes};
 use futures_lite::future::{block_on, poll_once};
 
@@ -123,6 +124,9 @@ fn twenty_nodes_and_every_operation() {
     assert_eq!(wait!(dht.put_mutable(&version(5), Some(1))).unwrap().stored(), 8);
     let conflict = wait!(dht.put_mutable(&version(6), Some(1))).unwrap();
     assert_eq!((conflict.stored(), conflict.refused_with(Code::CasMismatch)), (0, 8));
+    // Node by node as well: each of the eight is one of the network, and says 301.
+    let refused = |on: &PutOn| on.result == PutResult::Refused(301) && network.iter().any(|dht| dht.id() == on.node);
+    assert!(conflict.nodes.len() == 8 && conflict.nodes.iter().all(refused), "{:?}", conflict.nodes);
     let mut versions = network[4].get_mutable(key, b"salt", None);
     let seen: Vec<_> = each!(&mut versions).map(Result::unwrap).collect();
     assert_eq!(seen.last(), Some(&version(5)));
