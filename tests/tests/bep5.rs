@@ -649,7 +649,7 @@ fn an_announcement_of_ours_carries_tokens_and_port() {
 
 #[test]
 fn the_asker_is_never_taken_for_its_id_alone() {
-    // BEP44.md 2.9: nobody is named who has not answered a question of ours.
+    // Nobody is named who has not answered a question of ours.
     let mut script = zero();
     for number in 0..50 {
         let mut id = ASKER;

@@ -62,7 +62,7 @@ impl Node<'_> {
         candidate.storing = match candidate.storing {
             Storing::AskedForToken if candidate.token.is_empty() => Storing::Unable(Code::Protocol.number().into()),
             Storing::AskedForToken => Storing::Unsent,
-            // It was ours that it had stored: only the answer was lost (BEP44.md, 1.1.56).
+            // It was ours that it had stored: only the answer was lost.
             Storing::Checking if copy => Storing::Accepted,
             Storing::Checking => refused(Code::CasMismatch),
             other => other,

@@ -36,7 +36,7 @@ pub use query::QuerySlot;
 use query::{Aim, READY, UNTOLD};
 use upkeep::Upkeep;
 
-/// Octets of the largest datagram that a node sends: what fits into one Ethernet frame over IPv6 (BEP44.md, 2.9). The
+/// Octets of the largest datagram that a node sends: what fits into one Ethernet frame over IPv6. The
 /// buffers given to a node must have so many.
 pub const MAX_DATAGRAM: usize = 1_452;
 
