@@ -16,7 +16,7 @@ pub struct Storage<'m> {
     pub contacts6: Slots<'m, Contact>,
     /// Questions in flight: 8 for each query that runs, and some for upkeep. With too few, queries take longer.
     pub transactions: Slots<'m, Transaction>,
-    /// Queries of ours that run at once, upkeep's own (at most one at a time) included.
+    /// Queries of ours that run at once, upkeep's own (at most one in each family) included.
     pub queries: Slots<'m, QuerySlot>,
     /// Items stored for others, by number.
     pub items: Slots<'m, ItemSlot>,
