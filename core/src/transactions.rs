@@ -43,6 +43,22 @@ pub struct QueryHandle {
     pub(crate) generation: u32,
 }
 
+impl QueryHandle {
+    /// The handle as a number, to write it down: for a trace, or a map of the host's.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 16 | self.slot as u64
+    }
+
+    /// The handle that [`to_bits`](Self::to_bits) made into this number; of any other number, a handle that names
+    /// nothing or, by chance, a query that runs.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each part is what is left of the number")]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self { slot: bits as u16, generation: (bits >> 16) as u32 }
+    }
+}
+
 /// How long a question has waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Age {
@@ -315,6 +331,7 @@ const _: () = assert!(SHORT_BOUNDS.0.as_millis() < PATIENCE.1.as_millis());
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quickcheck::quickcheck;
     use std::vec::Vec;
 
     fn addr(number: u16) -> CompactAddr {
@@ -333,6 +350,13 @@ mod tests {
 
     fn open(transactions: &mut Transactions<'_>, rng: &mut Rng, millis: u64, number: u16) -> [u8; 4] {
         transactions.open(at(millis), rng, addr(number), None, Purpose::Probe).unwrap()
+    }
+
+    quickcheck! {
+        fn a_handle_is_what_its_number_says(slot: u16, generation: u32) -> bool {
+            let handle = QueryHandle { slot, generation };
+            QueryHandle::from_bits(handle.to_bits()) == handle && handle.to_bits() >> 48 == 0
+        }
     }
 
     #[test]
