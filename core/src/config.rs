@@ -72,3 +72,20 @@ impl Config {
         }
     }
 }
+
+/// What a node still needs of its settings once its tables are made. Its seed is not among it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) keep_interval: Duration,
+    pub(crate) parallelism: Parallelism,
+    pub(crate) version: Option<[u8; 4]>,
+    pub(crate) superfluous_target: bool,
+    pub(crate) read_only: bool,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        let Config { keep_interval, parallelism, version, superfluous_target, read_only, .. } = *config;
+        Self { keep_interval, parallelism, version, superfluous_target, read_only }
+    }
+}

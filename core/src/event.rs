@@ -119,7 +119,7 @@ pub enum Event<'a> {
 pub enum PutResult {
     /// It says that it has stored it.
     Accepted,
-    /// It refused with this code (BEP 5 and BEP 44: 201 to 207, 301, 302; or whatever it sent).
+    /// It refused with this code (BEP 5 and BEP 44: 201 to 207, 301, 302; or whatever it sent, as far as 16 bits hold it).
     Refused(i64),
     /// It has not answered, though it was sent it twice.
     Silent,
@@ -150,7 +150,7 @@ pub const MAX_REJECTIONS: usize = 10;
 /// Storing nodes that refused with the same code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// The code (BEP 5 and BEP 44: 201 to 207, 301, 302), or whatever the node sent.
+    /// The code (BEP 5 and BEP 44: 201 to 207, 301, 302), or whatever the node sent, as far as 16 bits hold it.
     pub code: i64,
     /// How many nodes refused with it.
     pub count: u16,

@@ -14,7 +14,7 @@ pub const MAX_VALUE: usize = 1_000;
 pub const MAX_SALT: usize = 64;
 
 /// The salt of a mutable item: 0 to 64 octets; empty is the same as none.
-pub type Salt = heapless::Vec<u8, MAX_SALT>;
+pub type Salt = heapless::Vec<u8, MAX_SALT, u8>;
 
 /// `4:salt64:`, the salt, `3:seqi`, 19 digits, `e1:v`.
 const MAX_SIGNED_HEAD: usize = 9 + MAX_SALT + 6 + 19 + 4;

@@ -5,6 +5,7 @@ use crate::addr::CompactAddr;
 use crate::id::{Distance, NodeId, Target};
 use crate::table::K;
 use crate::time::Duration;
+use crate::wire::Code;
 
 /// Candidates that a walk remembers: the K that it is after, and spares for those that do not answer.
 pub(crate) const SHORTLIST: usize = 20;
@@ -81,13 +82,56 @@ pub(crate) enum Storing {
     /// It says that it has stored.
     Accepted,
     /// It refused, with this code; another node is no more likely to accept.
-    Refused(i64),
+    Refused(i16),
     /// It refused for reasons of its own, with this code; the next closest takes its place.
-    Unable(i64),
+    Unable(i16),
     /// It has not answered; the next closest takes its place.
     Silent,
     /// It holds nothing, and the condition of the put has failed elsewhere already.
     Skipped,
+}
+
+impl Storing {
+    /// It refused with a code of ours.
+    pub(crate) const fn refused(code: Code) -> Self {
+        Self::Refused(code.number() as i16)
+    }
+
+    /// It cannot, and says so with a code of ours.
+    pub(crate) const fn unable(code: Code) -> Self {
+        Self::Unable(code.number() as i16)
+    }
+}
+
+/// What is to be remembered of a candidate with yes or no, in one octet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    /// Its answer still has to be told to the application.
+    pub(crate) const UNTOLD: Self = Self(1);
+    /// What became of storing on it has been told to the application.
+    pub(crate) const STORING_TOLD: Self = Self(2);
+    /// It has given a second token.
+    pub(crate) const RENEWED: Self = Self(4);
+    /// The item has been sent to it twice.
+    pub(crate) const RESENT: Self = Self(8);
+    /// It returned the newest value.
+    pub(crate) const COPY: Self = Self(16);
+    /// It has said which sequence number it holds.
+    const SAID_SEQ: Self = Self(32);
+
+    pub(crate) const fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    pub(crate) const fn set(&mut self, mark: Self, on: bool) {
+        if on {
+            self.0 |= mark.0;
+        } else {
+            self.0 &= !mark.0;
+        }
+    }
 }
 
 /// A node that a walk knows of.
@@ -100,21 +144,12 @@ pub(crate) struct Candidate {
     tries: u8,
     /// How many answers led to it: 0 for those known at the start.
     pub(crate) hop: u8,
-    /// Whether its answer still has to be told to the application.
-    pub(crate) untold: bool,
-    /// Whether what became of storing on it has been told to the application.
-    pub(crate) storing_told: bool,
-    /// Whether it has been given a second token.
-    pub(crate) renewed: bool,
-    /// Whether the item has been sent to it twice.
-    pub(crate) resent: bool,
-    /// Whether it returned the newest value.
-    pub(crate) copy: bool,
+    pub(crate) marks: Marks,
     pub(crate) storing: Storing,
     /// Microseconds between question and answer.
     pub(crate) round_trip: u32,
-    /// The sequence number that it says to hold.
-    pub(crate) seq: Option<i64>,
+    /// The sequence number that it says to hold, if it has [said](Marks::SAID_SEQ) one.
+    seq: i64,
     /// The write token that it gave; empty if none.
     pub(crate) token: heapless::Vec<u8, MAX_TOKEN, u8>,
 }
@@ -122,6 +157,16 @@ pub(crate) struct Candidate {
 impl Candidate {
     fn distance(&self, target: &Target) -> Distance {
         self.id.map_or(Distance::MAX, |id| id.distance(target))
+    }
+
+    /// The sequence number that it says to hold.
+    pub(crate) fn seq(&self) -> Option<i64> {
+        self.marks.has(Marks::SAID_SEQ).then_some(self.seq)
+    }
+
+    pub(crate) fn set_seq(&mut self, seq: Option<i64>) {
+        self.marks.set(Marks::SAID_SEQ, seq.is_some());
+        self.seq = seq.unwrap_or_default();
     }
 
     /// Whether the walk still counts on it.
@@ -217,14 +262,10 @@ impl Lookup {
             state: State::Fresh,
             tries: 0,
             hop,
-            untold: false,
-            storing_told: false,
-            renewed: false,
-            resent: false,
-            copy: false,
+            marks: Marks::default(),
             storing: Storing::Unsent,
             round_trip: 0,
-            seq: None,
+            seq: 0,
             token: heapless::Vec::new(),
         };
         if self.candidates.is_full() {
@@ -301,7 +342,7 @@ impl Lookup {
         let candidate = self.candidates.get_mut(at)?;
         if candidate.state != State::Answered {
             self.answered = self.answered.saturating_add(1);
-            candidate.untold = true;
+            candidate.marks.set(Marks::UNTOLD, true);
         }
         candidate.state = State::Answered;
         candidate.id = Some(id);
@@ -641,7 +682,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_takes_less_than_2_500_octets() {
-        assert!(size_of::<Lookup>() < 2_500, "{}", size_of::<Lookup>());
+    fn a_walk_takes_less_than_2_000_octets() {
+        assert!(size_of::<Lookup>() < 2_000, "{}", size_of::<Lookup>());
     }
 }

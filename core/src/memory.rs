@@ -140,7 +140,7 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// What [`TinyMemory`] has: 25 KiB.
+    /// What [`TinyMemory`] has: 23 KiB.
     #[must_use]
     pub const fn tiny() -> Self {
         Self { contacts: 64, contacts6: 0, transactions: 16, queries: 2, items: 16, values: 8_192, peers: 32 }
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_microcontroller_fits_its_budget() {
-        assert!(size_of::<TinyMemory>() <= 28 * 1_024, "{}", size_of::<TinyMemory>());
-        assert!(size_of::<MicroMemory>() <= 10 * 1_024, "{}", size_of::<MicroMemory>());
+        assert!(size_of::<TinyMemory>() <= 24 * 1_024, "{}", size_of::<TinyMemory>());
+        assert!(size_of::<MicroMemory>() <= 8 * 1_024, "{}", size_of::<MicroMemory>());
     }
 }

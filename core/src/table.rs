@@ -109,14 +109,17 @@ pub(crate) enum Admission {
 pub(crate) struct Table<'m> {
     own: NodeId,
     contacts: List<'m, Contact>,
-    changed: [Instant; BUCKETS],
+    started: Instant,
+    /// When something changed in each bucket last: seconds since `started`, rounded up, so that the contact who made the
+    /// change is asked for a sign of life before the bucket is refreshed, and may make that needless.
+    changed: [u32; BUCKETS],
     /// Buckets to refresh now, a bit each.
     hastened: u32,
 }
 
 impl<'m> Table<'m> {
     pub(crate) fn new(own: NodeId, slots: Slots<'m, Contact>, now: Instant) -> Self {
-        Self { own, contacts: List::new(slots), changed: [now; BUCKETS], hastened: 0 }
+        Self { own, contacts: List::new(slots), started: now, changed: [0; BUCKETS], hastened: 0 }
     }
 
     pub(crate) fn contacts(&self) -> &[Contact] {
@@ -308,7 +311,7 @@ impl<'m> Table<'m> {
         let quiet = self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER);
         let probe =
             quiet.map(|contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen + QUIET });
-        let refresh = self.changed.iter().take(self.buckets()).map(|changed| *changed + QUIET);
+        let refresh = self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed) + QUIET);
         let hastened = (self.hastened != 0).then_some(Instant::ZERO);
         probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
     }
@@ -321,11 +324,12 @@ impl<'m> Table<'m> {
     /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
     pub(crate) fn next_refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<Target> {
         let (buckets, hastened) = (self.buckets(), core::mem::take(&mut self.hastened));
-        let due = |bucket: usize, changed: &Instant| hastened & (1 << bucket) != 0 || now.since(*changed) >= QUIET;
-        let mut changed = self.changed.iter_mut().take(buckets).enumerate();
-        let (bucket, changed) = changed.find(|(bucket, changed)| due(*bucket, changed))?;
+        let is_due =
+            |bucket: usize, changed: u32| hastened & (1 << bucket) != 0 || now.since(self.moment(changed)) >= QUIET;
+        let mut changed = self.changed.iter().take(buckets).enumerate();
+        let bucket = changed.find(|(bucket, changed)| is_due(*bucket, **changed))?.0;
         self.hastened = hastened & !(1 << bucket);
-        *changed = now;
+        self.set_changed(bucket, now);
         let mut target = rng.octets::<ID_LEN>();
         // Shares the first `bucket` bits with our id, and differs in the next.
         for (at, (octet, own)) in target.iter_mut().zip(self.own.as_bytes()).enumerate() {
@@ -351,10 +355,18 @@ impl<'m> Table<'m> {
     }
 
     fn note_change(&mut self, id: &NodeId, now: Instant) {
-        let bucket = self.bucket(id).min(BUCKETS - 1);
+        self.set_changed(self.bucket(id).min(BUCKETS - 1), now);
+    }
+
+    fn set_changed(&mut self, bucket: usize, now: Instant) {
         if let Some(changed) = self.changed.get_mut(bucket) {
-            *changed = now;
+            let passed = now.since(self.started);
+            *changed = u32::try_from(passed.as_secs() + u64::from(passed.subsec_nanos() > 0)).unwrap_or(u32::MAX);
         }
+    }
+
+    fn moment(&self, secs: u32) -> Instant {
+        self.started + Duration::from_secs(secs.into())
     }
 }
 
@@ -585,7 +597,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_takes_56_octets() {
-        assert_eq!(size_of::<Contact>(), 56);
+    fn a_contact_takes_52_octets() {
+        assert_eq!(size_of::<Contact>(), 52);
     }
 }

@@ -4,6 +4,8 @@ pub use core::time::Duration;
 
 /// A moment, in microseconds since an epoch of the caller's choice (boot, process start, 1970: any, as long as it stays
 /// the same for one node). Arithmetic saturates: the last moment, [`Instant::FAR`], is never reached.
+// In tables of records with fields of 4 octets, an alignment of 8 would cost each of them up to 4.
+#[repr(Rust, packed(4))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
 
@@ -35,6 +37,14 @@ impl Instant {
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
+    }
+
+    /// The earlier of two moments that may not be.
+    pub(crate) fn first(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// The time that has passed from `earlier` until this moment; zero if `earlier` is later.

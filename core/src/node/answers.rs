@@ -5,7 +5,7 @@ use crate::addr::CompactAddr;
 use crate::event::QueryHandle;
 use crate::item::{Change, ItemError};
 use crate::links::Slot;
-use crate::lookup::{Candidate, Storing};
+use crate::lookup::{Candidate, Marks, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase};
 use crate::table::K;
@@ -47,25 +47,24 @@ impl Node<'_> {
         let Some(query) = self.query_mut(handle) else { return };
         let round_trip = now.since(asked.sent);
         let from = &asked.addr;
-        let invalid = query.outcome.invalid;
+        let invalid = query.invalid;
         let copy = query.take_in(from, reply);
         let replaced = query.phase == Phase::Storing && query.aim.keeps() && query.value_untold;
-        if query.outcome.invalid != invalid {
+        if query.invalid != invalid {
             // Who sends a forged value is not asked for nodes either, nor given anything to store.
             return self.on_no_answer(now, handle, from);
         }
         let Some(candidate) = query.lookup.on_answer(from, reply.sender, round_trip) else { return };
-        candidate.copy = copy;
-        candidate.seq = reply.seq;
+        candidate.marks.set(Marks::COPY, copy);
+        candidate.set_seq(reply.seq);
         // A longer token than we keep is none.
         candidate.token = reply.token.and_then(|token| heapless::Vec::from_slice(token).ok()).unwrap_or_default();
-        let refused = |code: Code| Storing::Refused(code.number().into());
         candidate.storing = match candidate.storing {
-            Storing::AskedForToken if candidate.token.is_empty() => Storing::Unable(Code::Protocol.number().into()),
+            Storing::AskedForToken if candidate.token.is_empty() => Storing::unable(Code::Protocol),
             Storing::AskedForToken => Storing::Unsent,
             // It was ours that it had stored: only the answer was lost.
             Storing::Checking if copy => Storing::Accepted,
-            Storing::Checking => refused(Code::CasMismatch),
+            Storing::Checking => Storing::refused(Code::CasMismatch),
             other => other,
         };
         let (hop, family) = (candidate.hop.saturating_add(1), query.family);
@@ -93,7 +92,7 @@ impl Node<'_> {
         {
             candidate.storing = result;
             if result == Storing::NeedsToken {
-                candidate.renewed = true;
+                candidate.marks.set(Marks::RENEWED, true);
             }
         }
         self.advance_query(now, handle);
@@ -114,18 +113,20 @@ impl Node<'_> {
             Purpose::Walk(handle) => self.on_no_answer(now, handle, &asked.addr),
             Purpose::Store(handle) => {
                 let Some(query) = self.query_mut(handle) else { return };
-                let Some(Candidate { renewed, resent, copy, .. }) = query.lookup.candidate_mut(from) else { return };
+                let Some(Candidate { marks, .. }) = query.lookup.candidate_mut(from) else { return };
+                // Nobody honest has codes beyond 16 bits.
+                let code = i16::try_from(error.code).unwrap_or(if error.code < 0 { i16::MIN } else { i16::MAX });
                 let result = match error.known() {
                     // The token may have grown old on the way; asking for another is cheap, but not twice.
-                    Some(Code::Protocol) if !*renewed => Storing::NeedsToken,
+                    Some(Code::Protocol) if !marks.has(Marks::RENEWED) => Storing::NeedsToken,
                     // It has just shown that it holds this very item; some refuse what is no news to them.
-                    Some(Code::SequenceTooLow) if *copy => Storing::Accepted,
+                    Some(Code::SequenceTooLow) if marks.has(Marks::COPY) => Storing::Accepted,
                     // What it compared with may be the item that reached it first.
-                    Some(Code::CasMismatch) if *resent => Storing::Doubtful,
+                    Some(Code::CasMismatch) if marks.has(Marks::RESENT) => Storing::Doubtful,
                     Some(Code::Generic | Code::Server | Code::Protocol | Code::UnknownMethod) | None => {
-                        Storing::Unable(error.code)
+                        Storing::Unable(code)
                     }
-                    Some(_) => Storing::Refused(error.code),
+                    Some(_) => Storing::Refused(code),
                 };
                 self.on_stored(now, handle, from, result);
             }
@@ -147,7 +148,7 @@ impl Node<'_> {
         query.lookup.on_failure(addr);
         if let Some(candidate) = query.lookup.candidate_mut(addr) {
             candidate.storing = match candidate.storing {
-                Storing::AskedForToken => Storing::Unable(Code::Protocol.number().into()),
+                Storing::AskedForToken => Storing::unable(Code::Protocol),
                 Storing::Checking => Storing::Silent,
                 other => other,
             };
@@ -187,7 +188,7 @@ impl Node<'_> {
         let Some(candidate) = query.lookup.candidate_mut(addr) else { return };
         if candidate.storing == Storing::Sent {
             match age {
-                Age::Late if !candidate.resent => candidate.storing = Storing::Again,
+                Age::Late if !candidate.marks.has(Marks::RESENT) => candidate.storing = Storing::Again,
                 Age::Overdue => candidate.storing = Storing::Silent,
                 Age::Fresh | Age::Late => {}
             }
@@ -215,8 +216,8 @@ impl Node<'_> {
         query.own = match query.judge(store) {
             None => Storing::Unsent,
             Some(Ok(_)) => Storing::Sent,
-            Some(Err(ItemError::CasMismatch { .. })) => Storing::Refused(Code::CasMismatch.number().into()),
-            Some(Err(_)) => Storing::Refused(Code::SequenceTooLow.number().into()),
+            Some(Err(ItemError::CasMismatch { .. })) => Storing::refused(Code::CasMismatch),
+            Some(Err(_)) => Storing::refused(Code::SequenceTooLow),
         };
     }
 
@@ -225,7 +226,7 @@ impl Node<'_> {
     fn store_own(&mut self, now: Instant, slot: Slot) {
         let Self { queries, store, .. } = self;
         let Some(query) = queries.get_mut(slot.index()) else { return };
-        if query.own != Storing::Sent || query.outcome.accepted == 0 {
+        if query.own != Storing::Sent || !query.is_accepted() {
             return;
         }
         let target = *query.lookup.target();
@@ -274,10 +275,7 @@ impl Node<'_> {
         }
         if query.phase == Phase::Ended {
             if !was_over {
-                query.outcome.elapsed = now.since(query.started);
-            }
-            query.conclude();
-            if !was_over {
+                query.ended = now;
                 self.store_own(now, slot);
             }
             let Some(query) = self.queries.get_mut(slot.index()) else { return };
@@ -294,8 +292,7 @@ impl Node<'_> {
             let satisfied_twin = query.twin.filter(|_| !was_over && query.is_satisfied());
             if let Some(twin) = satisfied_twin.and_then(|twin| self.queries.get_mut(twin.index())) {
                 twin.phase = Phase::Ended;
-                twin.outcome.elapsed = now.since(twin.started);
-                twin.conclude();
+                twin.ended = now;
             }
         } else {
             self.mark_ready(slot);

@@ -10,7 +10,7 @@ use crate::event::QueryHandle;
 use crate::id::{NodeId, Target};
 use crate::item::{Item, mutable_target};
 use crate::links::Slot;
-use crate::lookup::{Candidate, SHORTLIST, Storing};
+use crate::lookup::{Candidate, Marks, SHORTLIST, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase, QuerySlot};
 use crate::table::{K, Standing};
@@ -102,7 +102,7 @@ impl Node<'_> {
             && newer_than.is_none_or(|known| stored.seq() > known)
         {
             query.keep(stored.value(), stored.seq(), *stored.signature());
-            query.outcome.newest = Some(stored.seq());
+            query.newest = Some(stored.seq());
             self.mark_untold(slot);
         }
         Ok(handle)
@@ -319,8 +319,8 @@ impl Node<'_> {
         let conflict = query.conflicts();
         let candidate = loop {
             let candidate = query.lookup.next_to_store_on()?;
-            if !(conflict && candidate.seq.is_none()) {
-                candidate.resent = candidate.storing == Storing::Again;
+            if !(conflict && candidate.seq().is_none()) {
+                candidate.marks.set(Marks::RESENT, candidate.storing == Storing::Again);
                 candidate.storing = Storing::Sent;
                 break candidate;
             }

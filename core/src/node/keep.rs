@@ -170,17 +170,18 @@ impl Node<'_> {
             return;
         }
         let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
-        let both = || [Some(query), twin].into_iter().flatten();
-        let sum = |count: fn(&QuerySlot) -> u16| {
-            u8::try_from(both().map(count).fold(0, u16::saturating_add)).unwrap_or(u8::MAX)
-        };
-        let copies = sum(|query| query.outcome.copies);
-        let last = if both().all(|query| query.own == Storing::Skipped) {
-            LastAnnouncement::Skipped { copies }
-        } else if both().all(|query| query.outcome.answered == 0) {
-            LastAnnouncement::Unanswered
-        } else {
-            LastAnnouncement::Sent { copies, accepted: sum(|query| query.outcome.accepted) }
+        let mut outcome = query.outcome();
+        let mut skipped = query.own == Storing::Skipped;
+        if let Some(twin) = twin {
+            outcome.merge(&twin.outcome());
+            skipped &= twin.own == Storing::Skipped;
+        }
+        let in_octet = |count| u8::try_from(count).unwrap_or(u8::MAX);
+        let (copies, accepted) = (in_octet(outcome.copies), in_octet(outcome.accepted));
+        let last = match (skipped, outcome.answered) {
+            (true, _) => LastAnnouncement::Skipped { copies },
+            (false, 0) => LastAnnouncement::Unanswered,
+            (false, _) => LastAnnouncement::Sent { copies, accepted },
         };
         let Some(mut due) = self.store.kept_due(&target, mutable) else { return };
         if last == LastAnnouncement::Unanswered {
@@ -199,11 +200,11 @@ impl Node<'_> {
         }
         let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
         let mut skipped = query.own == Storing::Skipped;
-        let mut outcome = query.outcome.clone();
+        let mut outcome = query.outcome();
         let mut seq = query.seq;
         if let Some(twin) = twin {
             skipped &= twin.own == Storing::Skipped;
-            outcome.merge(&twin.outcome);
+            outcome.merge(&twin.outcome());
             seq = seq.max(twin.seq);
         }
         let next = self.store.kept_due(&target, mutable);
@@ -222,7 +223,7 @@ fn take_kept(query: &mut QuerySlot, store: &Store<'_>, mutable: bool) {
         // A stored salt is within the limit.
         let _ = query.salt.extend_from_slice(stored.salt());
         query.keep(stored.value(), stored.seq(), *stored.signature());
-        query.outcome.newest = Some(stored.seq());
+        query.newest = Some(stored.seq());
     } else if let Some(stored) = store.get_immutable(&target) {
         query.keep(stored.value(), 0, Signature([0; 64]));
     }

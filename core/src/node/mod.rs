@@ -14,7 +14,7 @@ mod upkeep;
 use core::net::SocketAddr;
 
 use crate::addr::{CompactAddr, Family};
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::crypto::PublicKey;
 use crate::error::{KeepError, QueryError};
 use crate::event::{Event, Kept, QueryHandle, Stored, Transmit};
@@ -43,7 +43,7 @@ use upkeep::Upkeep;
 pub const MAX_DATAGRAM: usize = 1_452;
 
 /// Bootstrap addresses that are remembered.
-pub const MAX_BOOTSTRAP: usize = 32;
+pub const MAX_BOOTSTRAP: usize = 16;
 
 /// A node of the DHT that does nothing by itself: it has no socket, clock, thread, allocator or source of randomness.
 ///
@@ -107,7 +107,7 @@ pub const MAX_BOOTSTRAP: usize = 32;
 #[derive(Debug)]
 pub struct Node<'m> {
     id: NodeId,
-    config: Config,
+    config: Settings,
     /// The latest moment that was seen.
     now: Instant,
     rng: Rng,
@@ -125,7 +125,7 @@ pub struct Node<'m> {
     tokens: Tokens,
     query_limit: Limit,
     verification_limit: Limit,
-    bootstrap: heapless::Vec<CompactAddr, MAX_BOOTSTRAP>,
+    bootstrap: heapless::Vec<CompactAddr, MAX_BOOTSTRAP, u8>,
     upkeep: Upkeep,
     /// No announcement of a kept item begins before.
     announce_from: Instant,
@@ -146,7 +146,7 @@ impl<'m> Node<'m> {
         }
         Self {
             id,
-            config: config.clone(),
+            config: config.into(),
             now,
             stats: Stats::default(),
             table: Table::new(id, contacts, now),
@@ -358,14 +358,12 @@ impl<'m> Node<'m> {
     /// node that waits for nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines = [
-            self.transactions.next_timeout(),
-            self.store.next_expiry(),
-            self.peers.next_expiry(),
-            self.upkeep_deadline(),
-            self.keep_deadline(),
-        ];
-        deadlines.into_iter().flatten().min()
+        // One by one: hosts ask this after every packet, simulators of a thousand nodes.
+        let next = self.upkeep_deadline();
+        let next = Instant::first(next, self.transactions.next_timeout());
+        let next = Instant::first(next, self.store.next_expiry());
+        let next = Instant::first(next, self.peers.next_expiry());
+        Instant::first(next, self.keep_deadline())
     }
 
     // --- reading, to show, save and restore ---

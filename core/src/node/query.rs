@@ -8,7 +8,7 @@ use crate::id::{ID_LEN, Target};
 use crate::item::{Change, ImmutableItem, Item, ItemError, MAX_VALUE, MutableItem, Salt, judge};
 use crate::links::{Link, Linked, Slot};
 use crate::list::Empty;
-use crate::lookup::{Candidate, Lookup, State, Storing};
+use crate::lookup::{Candidate, Lookup, Marks, State, Storing};
 use crate::store::Store;
 use crate::table::K;
 use crate::time::Instant;
@@ -71,7 +71,7 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// A query that runs. Opaque: a place for the node to work in, of some 4 KiB.
+/// A query that runs. Opaque: a place for the node to work in, of some 3 KiB.
 #[derive(Debug)]
 pub struct QuerySlot {
     pub(super) phase: Phase,
@@ -104,7 +104,12 @@ pub struct QuerySlot {
     pub(super) rival: Option<[u8; ID_LEN]>,
     /// `value` holds an item.
     pub(super) holds_item: bool,
-    pub(super) outcome: Outcome,
+    /// Answers with a value that was not the item.
+    pub(super) invalid: u16,
+    /// The highest sequence number that [`Outcome::newest`] is about.
+    pub(super) newest: Option<i64>,
+    /// When the query was over.
+    pub(super) ended: Instant,
     /// What this node itself has made of the item that is being put.
     pub(super) own: Storing,
     /// The query for the same in the other family, of which the application knows only one.
@@ -139,7 +144,9 @@ impl Empty for QuerySlot {
         lead: 0,
         rival: None,
         holds_item: false,
-        outcome: Outcome::EMPTY,
+        invalid: 0,
+        newest: None,
+        ended: Instant::ZERO,
         twin: None,
         own: Storing::Unsent,
         follows: false,
@@ -205,7 +212,9 @@ impl QuerySlot {
         self.lead = 0;
         self.rival = None;
         self.holds_item = false;
-        self.outcome = Outcome::EMPTY;
+        self.invalid = 0;
+        self.newest = None;
+        self.ended = now;
         self.twin = None;
         self.own = Storing::Unsent;
         self.follows = false;
@@ -292,7 +301,7 @@ impl QuerySlot {
                 true
             }
             _ => {
-                self.outcome.invalid = self.outcome.invalid.saturating_add(1);
+                self.invalid = self.invalid.saturating_add(1);
                 false
             }
         }
@@ -312,7 +321,7 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
+            self.invalid = self.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
@@ -327,7 +336,7 @@ impl QuerySlot {
         let (signature, digest) = (*found.signature(), digest(&found));
         let verified = same_number && self.rival == Some(digest);
         if !verified && found.verify().is_err() {
-            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
+            self.invalid = self.invalid.saturating_add(1);
             return false;
         }
         let greater = found.value() > self.value.as_slice();
@@ -348,7 +357,7 @@ impl QuerySlot {
             self.keep(value, seq, signature);
             self.lead = lead;
         }
-        self.outcome.newest = Some(seq);
+        self.newest = Some(seq);
         true
     }
 
@@ -358,24 +367,24 @@ impl QuerySlot {
             return false;
         }
         let Some(found) = self.mutable_in(reply) else {
-            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
+            self.invalid = self.invalid.saturating_add(1);
             return false;
         };
         let seq = found.seq();
         if seq == self.seq && found.value() == self.value.as_slice() {
-            self.outcome.newest = self.outcome.newest.max(Some(seq));
+            self.newest = self.newest.max(Some(seq));
             return true;
         }
         // An older version than what the put expects, or replaces, decides nothing: it need not be verified.
         let Aim::PutMutable { cas } = self.aim else { return false };
         let matters = seq > cas.unwrap_or(i64::MAX).min(self.seq.saturating_sub(1));
-        if !matters || self.outcome.newest.is_some_and(|newest| newest >= seq) {
+        if !matters || self.newest.is_some_and(|newest| newest >= seq) {
             return false;
         }
         if found.verify().is_ok() {
-            self.outcome.newest = Some(seq);
+            self.newest = Some(seq);
         } else {
-            self.outcome.invalid = self.outcome.invalid.saturating_add(1);
+            self.invalid = self.invalid.saturating_add(1);
         }
         false
     }
@@ -384,8 +393,8 @@ impl QuerySlot {
     fn has(aim: Aim, seq: i64, candidate: &Candidate) -> bool {
         candidate.state == State::Answered
             && match aim {
-                Aim::Keep { mutable: true } => candidate.seq == Some(seq),
-                _ => candidate.copy,
+                Aim::Keep { mutable: true } => candidate.seq() == Some(seq),
+                _ => candidate.marks.has(Marks::COPY),
             }
     }
 
@@ -403,7 +412,7 @@ impl QuerySlot {
         for candidate in self.lookup.candidates_mut() {
             if matches!(candidate.storing, Storing::Sent | Storing::Again | Storing::Accepted) {
                 candidate.storing = Storing::Unsent;
-                candidate.resent = false;
+                candidate.marks.set(Marks::RESENT, false);
             }
         }
     }
@@ -426,18 +435,19 @@ impl QuerySlot {
     /// told that older one: it missed an update, but that is no conflict. Nor is it one to hold the very version that is
     /// being put, as after an earlier attempt. One that holds nothing is told none (BEP 44, "CAS").
     pub(super) fn cas_for(cas: Option<i64>, candidate: &Candidate) -> Option<i64> {
-        let (cas, held) = (cas?, candidate.seq?);
-        Some(if candidate.copy { held } else { cas.min(held) })
+        let (cas, held) = (cas?, candidate.seq()?);
+        Some(if candidate.marks.has(Marks::COPY) { held } else { cas.min(held) })
     }
 
     /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
     pub(super) fn conflicts(&self) -> bool {
         let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
-        if matches!(self.own, Storing::Refused(code) if code == i64::from(Code::CasMismatch.number())) {
+        if self.own == Storing::refused(Code::CasMismatch) {
             return true;
         }
-        let is_ours = self.outcome.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.copy);
-        self.outcome.newest > Some(expected) && !is_ours
+        let is_ours =
+            self.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.marks.has(Marks::COPY));
+        self.newest > Some(expected) && !is_ours
     }
 
     /// Whether the walk need not go on: everything that was wanted is there.
@@ -453,13 +463,13 @@ impl QuerySlot {
     pub(super) fn has_untold_findings(&self) -> bool {
         self.value_untold
             || self.equivocal
-            || self.lookup.candidates().iter().any(|candidate| candidate.untold)
+            || self.lookup.candidates().iter().any(|candidate| candidate.marks.has(Marks::UNTOLD))
             || self.has_untold_peers()
     }
 
     /// Whether what became of storing somewhere has not been told.
     pub(super) fn has_untold_puts(&self) -> bool {
-        let is_untold = |known: &Candidate| !known.storing_told && known.storing != Storing::Unsent;
+        let is_untold = |known: &Candidate| !known.marks.has(Marks::STORING_TOLD) && known.storing != Storing::Unsent;
         self.lookup.candidates().iter().any(is_untold)
     }
 
@@ -467,38 +477,29 @@ impl QuerySlot {
         matches!(self.aim, Aim::GetPeers | Aim::Announce { .. }) && usize::from(self.peers_told) < self.value.len()
     }
 
-    /// Counts what has become of the query: anew each time, since an answer may still come before the end is told.
-    pub(super) fn conclude(&mut self) {
-        let (lookup, outcome) = (&self.lookup, &mut self.outcome);
-        (outcome.copies, outcome.accepted, outcome.silent) = (0, 0, 0);
-        outcome.rejected.clear();
-        outcome.asked = lookup.asked;
-        outcome.answered = lookup.answered;
-        outcome.failed = lookup.failed;
-        if let Storing::Refused(code) = self.own {
-            outcome.reject(code);
-        }
-        let newest = match self.aim {
-            Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
-            Aim::GetMutable { .. } | Aim::PutMutable { .. } | Aim::Keep { mutable: true } => Some(self.seq),
-            _ => None,
+    /// What has become of the query so far: counted when it is asked for, since an answer may still come until then.
+    pub(super) fn outcome(&self) -> Outcome {
+        let lookup = &self.lookup;
+        let mut outcome = Outcome {
+            asked: lookup.asked,
+            answered: lookup.answered,
+            failed: lookup.failed,
+            invalid: self.invalid,
+            newest: self.newest,
+            elapsed: self.ended.since(self.started),
+            ..Outcome::EMPTY
         };
+        if let Storing::Refused(code) = self.own {
+            outcome.reject(code.into());
+        }
         for candidate in lookup.candidates() {
             if candidate.state == State::Answered {
                 outcome.hops = outcome.hops.max(candidate.hop);
             }
-            // Who only says that there is nothing newer than what we know counts as well (BEP 44, "get").
-            let silent_copy = !self.holds_item && newest.is_some() && candidate.seq == newest;
-            let has = match self.aim {
-                Aim::Keep { .. } => Self::has(self.aim, self.seq, candidate),
-                _ => (candidate.copy && (newest.is_none() || candidate.seq == newest)) || silent_copy,
-            };
-            if has {
-                outcome.copies += 1;
-            }
+            outcome.copies += u16::from(self.is_copy(candidate));
             match candidate.storing {
                 Storing::Accepted => outcome.accepted += 1,
-                Storing::Refused(code) | Storing::Unable(code) => outcome.reject(code),
+                Storing::Refused(code) | Storing::Unable(code) => outcome.reject(code.into()),
                 Storing::NeedsToken | Storing::AskedForToken => outcome.reject(Code::Protocol.number().into()),
                 Storing::Silent | Storing::Sent | Storing::Again | Storing::Doubtful | Storing::Checking => {
                     outcome.silent += 1;
@@ -506,6 +507,25 @@ impl QuerySlot {
                 Storing::Unsent | Storing::Skipped => {}
             }
         }
+        outcome
+    }
+
+    /// Whether the candidate returned the item, in its newest version.
+    fn is_copy(&self, candidate: &Candidate) -> bool {
+        let newest = match self.aim {
+            Aim::Keep { .. } => return Self::has(self.aim, self.seq, candidate),
+            Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
+            Aim::GetMutable { .. } | Aim::PutMutable { .. } => Some(self.seq),
+            _ => None,
+        };
+        // Who only says that there is nothing newer than what we know counts as well (BEP 44, "get").
+        let silent_copy = !self.holds_item && newest.is_some() && candidate.seq() == newest;
+        silent_copy || (candidate.marks.has(Marks::COPY) && (newest.is_none() || candidate.seq() == newest))
+    }
+
+    /// Whether a node has accepted what was put.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.lookup.candidates().iter().any(|candidate| candidate.storing == Storing::Accepted)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::addr::CompactAddr;
 use crate::event::{Event, Outcome, Peers, PutResult, QueryHandle};
 use crate::id::{NodeId, Target};
 use crate::links::Slot;
-use crate::lookup::{Candidate, Storing};
+use crate::lookup::{Candidate, Marks, Storing};
 use crate::node::Node;
 use crate::node::query::Phase;
 use crate::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn result_of(candidate: &Candidate) -> Option<PutResult> {
     Some(match candidate.storing {
         Storing::Unsent => return None,
         Storing::Accepted => PutResult::Accepted,
-        Storing::Refused(code) | Storing::Unable(code) => PutResult::Refused(code),
+        Storing::Refused(code) | Storing::Unable(code) => PutResult::Refused(code.into()),
         Storing::NeedsToken | Storing::AskedForToken => PutResult::Refused(Code::Protocol.number().into()),
         Storing::Sent | Storing::Again | Storing::Doubtful | Storing::Checking | Storing::Silent => PutResult::Silent,
         Storing::Skipped => PutResult::Skipped,
@@ -49,8 +49,10 @@ impl Node<'_> {
                 self.unmark_untold(slot);
                 continue;
             }
-            if let Some(candidate) = query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.untold) {
-                candidate.untold = false;
+            if let Some(candidate) =
+                query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.marks.has(Marks::UNTOLD))
+            {
+                candidate.marks.set(Marks::UNTOLD, false);
                 let (addr, hop) = (candidate.addr, candidate.hop);
                 let round_trip = Duration::from_micros(candidate.round_trip.into());
                 if let Some(node) = candidate.id {
@@ -77,10 +79,10 @@ impl Node<'_> {
             }
             if query.phase == Phase::Ended
                 && let Some((candidate, result)) = (query.lookup.candidates_mut().iter_mut())
-                    .filter(|candidate| !candidate.storing_told)
+                    .filter(|candidate| !candidate.marks.has(Marks::STORING_TOLD))
                     .find_map(|candidate| result_of(candidate).map(|result| (candidate, result)))
             {
-                candidate.storing_told = true;
+                candidate.marks.set(Marks::STORING_TOLD, true);
                 let addr = candidate.addr;
                 let Some(node) = candidate.id else { continue };
                 return Some(Untold::Put { query: handle, node, addr, result });
@@ -113,7 +115,7 @@ impl Node<'_> {
     /// The end of a query, if its twin has ended as well and has nothing else to tell.
     fn end_of(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
         let query = self.queries.get(slot.index())?;
-        let mut outcome = query.outcome.clone();
+        let mut outcome = query.outcome();
         if let Some(twin) = query.twin.and_then(|twin| self.queries.get(twin.index())) {
             if twin.phase != Phase::Ended {
                 // It will tell the end of both.
@@ -125,7 +127,7 @@ impl Node<'_> {
                 self.mark_untold(twin);
                 return None;
             }
-            outcome.merge(&twin.outcome);
+            outcome.merge(&twin.outcome());
         }
         self.release(handle);
         Some(Untold::Ended { query: handle, outcome })

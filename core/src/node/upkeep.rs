@@ -11,7 +11,7 @@ use crate::wire::Method;
 
 /// Strangers who asked us and wait to be asked for a sign of life. When there are more, the later ones are left out:
 /// whoever is worth knowing asks again.
-const PROSPECTS: usize = 16;
+const PROSPECTS: usize = 8;
 
 /// The first and the longest pause between walks towards our own id, and how fast it grows. Who joins a network that is
 /// just beginning finds few nodes that know each other yet, so it looks again soon; later, every 15 minutes, the walk
@@ -115,7 +115,7 @@ impl Node<'_> {
         if self.transactions.is_full() {
             return None;
         }
-        [self.next_join(), Some(self.upkeep.due)].into_iter().flatten().min().filter(|due| *due < Instant::FAR)
+        Instant::first(self.next_join(), Some(self.upkeep.due)).filter(|due| *due < Instant::FAR)
     }
 
     /// Writes the next question of upkeep into `buf`.

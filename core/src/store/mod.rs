@@ -86,7 +86,7 @@ enum Pending {
     Evicted,
 }
 
-/// The record of one stored item: 96 octets, besides those in the arena.
+/// The record of one stored item: 92 octets, besides those in the arena.
 #[derive(Debug)]
 pub struct ItemSlot {
     /// When it expires; of an item that the node keeps, when it is to be announced again.

@@ -561,7 +561,7 @@ fn memory_that_served_another_store_serves_again() {
 
 #[test]
 fn records_have_the_size_that_the_presets_count_on() {
-    assert_eq!(size_of::<ItemSlot>(), 96);
+    assert_eq!(size_of::<ItemSlot>(), 92);
 }
 
 // --- what the node keeps ---
