@@ -399,11 +399,13 @@ impl Writer {
     /// The arguments of a put of a mutable item, without id and token.
     #[must_use]
     pub fn item(&self, salt: &[u8], seq: i64, value: &[u8]) -> Value {
-        let arguments = dict()
-            .with("k", self.key())
-            .with("seq", seq)
-            .with("sig", self.sign(&Self::signed(salt, seq, value)))
-            .with("v", raw(value));
+        self.item_with(salt, seq, value, self.sign(&Self::signed(salt, seq, value)))
+    }
+
+    /// The same with a signature that was made elsewhere.
+    #[must_use]
+    pub fn item_with(&self, salt: &[u8], seq: i64, value: &[u8], signature: [u8; 64]) -> Value {
+        let arguments = dict().with("k", self.key()).with("seq", seq).with("sig", signature).with("v", raw(value));
         if salt.is_empty() { arguments } else { arguments.with("salt", salt) }
     }
 
