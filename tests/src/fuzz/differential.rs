@@ -51,7 +51,7 @@ pub fn differential(octets: &[u8]) {
     let mut buf = vec![0; octets.len()];
     let mut writer = Writer::new(&mut buf);
     if write(&mut writer, &value) {
-        assert_eq!(writer.finish().as_deref(), Some(octets));
+        assert_eq!(writer.finish(), Some(octets));
         let mut writer = Writer::new(&mut buf[1..]);
         write(&mut writer, &value);
         assert_eq!(writer.finish(), None, "one octet too few");
