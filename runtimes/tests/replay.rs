@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bep44::core::{Instant, Storage};
-use bep44::replay::format::{Call, Record, Recorded, Records, Write, write_header, write_record};
-use bep44::replay::{
-    Damage, Ending, Outputs, Player, RecordError, Recording, Report, TraceError, Until, assert_identical, replay,
-    write_pcap,
+use bep44::replay::format::{
+    Call, ItemRecord, Output, Record, Recorded, Records, Told, Write, write_header, write_record,
 };
-use bep44::{Capacity, Config, blocking};
+use bep44::replay::{
+    Damage, Ending, Inputs, Outputs, Player, RecordError, Recording, Report, Run, Shown, Shrinker, TraceError, Until,
+    assert_identical, replay, write_pcap,
+};
+use bep44::{Builder, Capacity, Config, blocking};
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 use futures_lite::future::block_on;
 use recorded::{Network, live, record_and_replay};
@@ -65,9 +67,14 @@ impl std::io::Write for Shared {
 
 /// A trace of the blocking driver, as octets.
 fn trace() -> Vec<u8> {
+    trace_of(|builder| builder)
+}
+
+fn trace_of(change: fn(Builder<blocking::Dht>) -> Builder<blocking::Dht>) -> Vec<u8> {
     let network = Network::start();
     let tape = Shared::default();
-    let dht = network.member(blocking::Dht::builder()).record(Recording::to(tape.clone())).build().unwrap();
+    let builder = network.member(blocking::Dht::builder()).record(Recording::to(tape.clone()));
+    let dht = change(builder).build().unwrap();
     live(dht.client(), &network);
     dht.shutdown();
     let trace = tape.0.lock().unwrap().clone();
@@ -75,7 +82,7 @@ fn trace() -> Vec<u8> {
 }
 
 fn replayed(trace: &[u8]) -> Report {
-    let mut player = Player::new(bep44::replay::Inputs::new(trace).unwrap());
+    let mut player = Player::new(Inputs::new(trace).unwrap());
     player.run(None, |_| ()).unwrap();
     player.report()
 }
@@ -117,7 +124,7 @@ fn with_bit_changed(trace: &[u8], which: u64, bit: usize) -> Vec<u8> {
 fn one_bit_of_a_datagram_is_reported_where_it_shows() {
     let trace = trace();
     assert!(replayed(&trace).is_identical());
-    let mut inputs = bep44::replay::Inputs::new(&trace[..]).unwrap();
+    let mut inputs = Inputs::new(&trace[..]).unwrap();
     let mut datagrams = Vec::new();
     while let Some(input) = inputs.next().unwrap() {
         if let Some(Call::HandleDatagram { datagram, .. }) = input.call() {
@@ -152,7 +159,7 @@ fn one_bit_of_a_datagram_is_reported_where_it_shows() {
 fn until_a_call_or_a_time() {
     let trace = trace();
     let until = |until| {
-        let mut player = Player::new(bep44::replay::Inputs::new(&trace[..]).unwrap());
+        let mut player = Player::new(Inputs::new(&trace[..]).unwrap());
         let mut last = None;
         player.run(Some(until), |played| last = Some((played.input.number, played.time))).unwrap();
         let report = player.report();
@@ -178,7 +185,7 @@ fn short_outputs_are_enough_to_find_a_difference() {
     let trace = tape.0.lock().unwrap().clone();
     let report = replayed(&trace);
     assert!(report.is_identical() && report.ending == Some(Ending::Complete));
-    let mut inputs = bep44::replay::Inputs::new(&trace[..]).unwrap();
+    let mut inputs = Inputs::new(&trace[..]).unwrap();
     let answered = loop {
         let input = inputs.next().unwrap().unwrap();
         if let Some(Call::HandleDatagram { datagram, .. }) = input.call()
@@ -255,7 +262,7 @@ fn a_forged_trace_takes_no_memory() {
         };
         write_record(&mut forged, &record).unwrap();
     }
-    let mut player = Player::new(bep44::replay::Inputs::new(&forged.0[..]).unwrap());
+    let mut player = Player::new(Inputs::new(&forged.0[..]).unwrap());
     assert!(matches!(player.next(), Err(TraceError::TooBig { .. })));
 }
 
@@ -343,9 +350,9 @@ fn a_call_that_no_recorder_has_seen_is_refused() {
     node.handle_timeout(Instant::ZERO);
     let mut trace = node.stop().unwrap();
     let value = [b'x'; 2_000];
-    let item = bep44::replay::format::ItemRecord::Immutable { value: &value };
+    let item = ItemRecord::Immutable { value: &value };
     write_record(&mut trace, &Record::Call { after: 0, call: Call::Put { item, cas: None } }).unwrap();
-    let mut player = Player::new(bep44::replay::Inputs::new(&trace.0[..]).unwrap());
+    let mut player = Player::new(Inputs::new(&trace.0[..]).unwrap());
     assert!(matches!(player.run(None, |_| ()), Err(TraceError::Forged { .. })));
 }
 
@@ -356,15 +363,15 @@ fn wireshark_gets_the_packets() {
 
     let trace = trace();
     let (mut sent, mut received) = (0, 0);
-    let mut player = Player::new(bep44::replay::Inputs::new(&trace[..]).unwrap());
+    let mut player = Player::new(Inputs::new(&trace[..]).unwrap());
     player
         .run(None, |played| {
             received += u64::from(matches!(played.input.call(), Some(Call::HandleDatagram { .. })));
-            sent += u64::from(matches!(played.output(), Some(bep44::replay::format::Output::Packet { .. })));
+            sent += u64::from(matches!(played.output(), Some(Output::Packet { .. })));
         })
         .unwrap();
     let mut pcap = Vec::new();
-    let mut player = Player::new(bep44::replay::Inputs::new(&trace[..]).unwrap());
+    let mut player = Player::new(Inputs::new(&trace[..]).unwrap());
     assert_eq!(write_pcap(&mut player, None, &mut pcap).unwrap(), sent + received);
     let mut reader = PcapReader::new(&pcap[..]).unwrap();
     assert_eq!(reader.header().datalink, DataLink::RAW);
@@ -382,4 +389,51 @@ fn wireshark_gets_the_packets() {
         }
     }
     assert!(local.values().any(|count| *count == sent + received), "one side of each packet is the node's");
+}
+
+#[test]
+fn the_shrinker_leaves_what_it_takes() {
+    let trace = trace();
+    // A stranger has stored an item here: one datagram is enough, and its time (the token is valid only for some).
+    let stores = |run: &Run| {
+        run.steps().any(|(_, _, output)| {
+            matches!(&output, Some(Output::Event(Told::ItemStored(stored)))
+                if matches!(stored.item, ItemRecord::Immutable { value } if value.ends_with(b"from another")))
+        })
+    };
+    let shrunk = Shrinker::default().shrink(Inputs::new(&trace[..]).unwrap(), stores).unwrap().unwrap();
+    assert!(shrunk.before > 200, "{}", shrunk.before);
+    // The put, and the call that tells of it.
+    assert_eq!(shrunk.after, 2, "{:?}", calls(&shrunk.trace));
+    assert!(replayed(&shrunk.trace).is_identical());
+
+    // A node that stores nothing has found an item: by a query of ours, whose question draws another id when what was before is left out.
+    let finds = |run: &Run| {
+        run.steps().any(|(_, _, output)| {
+            matches!(&output, Some(Output::Event(Told::Found { item: ItemRecord::Mutable { seq: 2, .. }, .. })))
+        })
+    };
+    let trace = trace_of(|builder| builder.read_only(true));
+    let inputs = || Inputs::new(&trace[..]).unwrap();
+    let shrunk = Shrinker::default().shrink(inputs(), finds).unwrap().unwrap();
+    let left = calls(&shrunk.trace);
+    // Somebody to ask, the query, the question, its answer, the event.
+    assert!(shrunk.after <= 6, "{left:?}");
+    assert!(left.iter().any(|call| call.starts_with("get_mutable")) && left.iter().any(|call| call.contains("answer")));
+    let report = replayed(&shrunk.trace);
+    assert!(report.is_identical() && report.ending == Some(Ending::Complete));
+    println!("{} of {} calls after {} runs: {left:#?}", shrunk.after, shrunk.before, shrunk.runs);
+
+    assert!(Shrinker::new(10).shrink(inputs(), |_| false).unwrap().is_none());
+    let few = Shrinker::new(3).shrink(inputs(), finds).unwrap().unwrap();
+    assert!(few.runs == 3 && few.after <= few.before);
+}
+
+fn calls(trace: &[u8]) -> Vec<String> {
+    let mut inputs = Inputs::new(trace).unwrap();
+    let mut calls = Vec::new();
+    while let Some(input) = inputs.next().unwrap() {
+        calls.extend(input.call().as_ref().map(|call| Shown::call(call).to_string()));
+    }
+    calls
 }

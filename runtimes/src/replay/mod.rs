@@ -6,6 +6,7 @@ mod pcap;
 mod play;
 mod read;
 mod show;
+mod shrink;
 mod tape;
 
 pub use bep44_trace as format;
@@ -14,5 +15,6 @@ pub use pcap::{PacketWriter, PcapWriteError, write_pcap};
 pub use play::{Divergence, Played, Player, Report, Until, What, assert_identical, replay};
 pub use read::{Ending, Input, Inputs, TraceError};
 pub use show::Shown;
+pub use shrink::{Run, Shrinker, Shrunk};
 pub use tape::{RecordError, Recording, RecordingMonitor};
 pub(crate) use tape::{Tape, keep};

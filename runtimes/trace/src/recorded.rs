@@ -334,6 +334,28 @@ impl<'m, W: Write> Recorded<'m, W> {
         taken
     }
 
+    /// Makes a call that a trace names, and records it. `None`: it returned nothing.
+    ///
+    /// # Errors
+    /// What should be put or restored is no item; nothing was called.
+    pub fn make<'r>(
+        &'r mut self,
+        now: Instant,
+        call: &Call<'_>,
+        buf: &'r mut [u8],
+    ) -> Result<Option<Output<'r>>, ItemError> {
+        // Judged first, so that nothing is recorded that was not done.
+        if let Call::Put { item, .. } | Call::RestoreItem { item, .. } = call {
+            item.to_item()?;
+        }
+        self.call(call.has_now().then_some(now), call);
+        let output = call.apply(&mut self.node, now, buf)?;
+        if let Some(output) = &output {
+            Self::note(&mut self.tape, &mut self.failure, output);
+        }
+        Ok(output)
+    }
+
     // --- the tape ---
 
     fn command(
