@@ -163,7 +163,7 @@ impl World {
     }
 
     /// Gives a node a command that is no query.
-    pub fn command<T>(&mut self, member: usize, command: impl FnOnce(&mut Node<'static>, Instant) -> T) -> T {
+    pub fn command<T>(&mut self, member: usize, command: impl FnOnce(&mut Member, Instant) -> T) -> T {
         let result = command(&mut self.members[member].node, self.now);
         self.turn(member);
         result

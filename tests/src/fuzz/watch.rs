@@ -229,6 +229,7 @@ impl Watch {
                 running.refused += u16::from(matches!(result, PutResult::Refused(_)));
             }
             Some(Told::Ended(query, outcome)) => self.ended(query, &outcome),
+            Some(Told::Adopted(_) | Told::Announced(_)) => panic!("this node keeps nothing of its own"),
         }
         told
     }
