@@ -235,6 +235,7 @@ impl Watch {
                 running.refused += u16::from(matches!(result, PutResult::Refused(_)));
             }
             Some(Told::Ended(query, outcome)) => self.ended(query, &outcome),
+            Some(told @ (Told::Adopted(_) | Told::Announced(_))) => panic!("nothing is kept: {told:?}"),
         }
         told
     }
