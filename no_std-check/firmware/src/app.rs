@@ -101,7 +101,7 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
     #[inline(never)]
     fn boot(&mut self, addr: SocketAddr) {
         if let Err(error) = self.node.add_bootstrap(addr) {
-            refused(&mut self.console, error);
+            refused(&mut self.console, "boot", error);
         }
     }
 
@@ -109,25 +109,27 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
     fn join(&mut self, now: Instant) {
         let started = self.node.bootstrap(now);
         self.joining = started.ok();
-        self.started(started);
+        self.started("join", started);
     }
 
     #[inline(never)]
     fn say(&mut self, text: &[u8]) {
         if let Some(published) = &mut self.published {
             if !published.say(text) {
-                drop(Line::new(&mut self.console, "error").text("message", "the text is too long"));
+                drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "the text is too long"));
             }
             drop(Line::new(&mut self.console, "signed").signed("seq", published.seq()));
         }
     }
 
     #[inline(never)]
-    fn started(&mut self, query: Result<QueryHandle, QueryError>) {
+    fn started(&mut self, command: &str, query: Result<QueryHandle, QueryError>) {
         self.stirred = true;
         match query {
-            Ok(query) => drop(Line::new(&mut self.console, "asked").number("query", query.to_bits())),
-            Err(error) => refused(&mut self.console, error),
+            Ok(query) => {
+                drop(of_query(&mut self.console, "asked", query).text("command", command));
+            }
+            Err(error) => refused(&mut self.console, command, error),
         }
     }
 
@@ -140,7 +142,7 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
             drop(Line::new(&mut self.console, "error").text("message", "no such command"));
             return true;
         };
-        let query = match command {
+        let (command, query) = match command {
             Command::Exit => return false,
             Command::Status => {
                 self.status(now, machine);
@@ -164,16 +166,16 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
             Command::Ping(addr) => {
                 let query = self.node.ping(now, addr.into());
                 self.pinging = query.ok();
-                query
+                ("ping", query)
             }
-            Command::Find(target) => self.node.find_node(now, target),
-            Command::Get(target) => self.node.get(now, target),
-            Command::GetMutable(key) => self.node.get_mutable(now, &key, &[], None),
-            Command::Put(text) => self.put(now, text),
-            Command::Peers(info_hash) => self.node.get_peers(now, info_hash),
-            Command::Announce(info_hash, port) => self.node.announce(now, info_hash, Some(port)),
+            Command::Find(target) => ("find", self.node.find_node(now, target)),
+            Command::Get(target) => ("get", self.node.get(now, target)),
+            Command::GetMutable(key) => ("get", self.node.get_mutable(now, &key, &[], None)),
+            Command::Put(text) => ("put", self.put(now, text)),
+            Command::Peers(info_hash) => ("peers", self.node.get_peers(now, info_hash)),
+            Command::Announce(info_hash, port) => ("announce", self.node.announce(now, info_hash, Some(port))),
         };
-        self.started(query);
+        self.started(command, query);
         true
     }
 
@@ -312,7 +314,7 @@ fn ended(console: &mut impl Console, query: QueryHandle, outcome: &Outcome) {
 }
 
 #[inline(never)]
-fn refused(console: &mut impl Console, error: QueryError) {
+fn refused(console: &mut impl Console, command: &str, error: QueryError) {
     let message = match error {
         QueryError::Busy => "busy",
         QueryError::NobodyToAsk => "nobody to ask",
@@ -320,5 +322,5 @@ fn refused(console: &mut impl Console, error: QueryError) {
         QueryError::Item(_) => "no item",
         _ => "refused",
     };
-    drop(Line::new(console, "error").text("message", message));
+    drop(Line::new(console, "error").text("command", command).text("message", message));
 }

@@ -21,7 +21,8 @@ pub(crate) struct Published {
     value: heapless::Vec<u8, { MAX_TEXT + 4 }>,
     signature: Signature,
     due: Instant,
-    query: Option<QueryHandle>,
+    /// The put that is under way, and the number that it puts.
+    query: Option<(QueryHandle, i64)>,
 }
 
 impl Published {
@@ -81,21 +82,22 @@ impl Published {
             // The last one has not ended; its end says when the next one is due.
             return None;
         }
-        self.query = node.put(now, &self.item()?, None).ok();
-        self.query
+        let query = node.put(now, &self.item()?, None).ok()?;
+        self.query = Some((query, self.seq));
+        Some(query)
     }
 
     /// A query has ended; if it is the one that puts, what became of it.
     pub(crate) fn ended(&mut self, now: Instant, query: QueryHandle, outcome: &Outcome) {
-        if self.query != Some(query) {
-            return;
-        }
+        let Some((_, put)) = self.query.filter(|(own, _)| *own == query) else { return };
         self.query = None;
-        if let Some(newest) = outcome.newest.filter(|newest| *newest > self.seq || outcome.accepted == 0 && *newest == self.seq) {
-            // A board without memory has begun to count anew, and the network remembers more: ours is the newest all the same.
+        let overtaken = outcome.newest.filter(|newest| *newest > put || outcome.accepted == 0 && *newest == put);
+        self.due = now;
+        if let Some(newest) = overtaken.filter(|newest| *newest >= self.seq) {
+            // A board without memory has begun to count anew, and the network remembers more: ours is the newest all the
+            // same.
             self.sign(newest.saturating_add(1));
-            self.due = now;
-        } else {
+        } else if put == self.seq {
             self.due = now + if outcome.accepted > 0 { PERIOD } else { RETRY };
         }
     }
