@@ -170,13 +170,10 @@ class Board(Speaker):
         self.tell("status")
         return self.wait("status", since)
 
-    def published(self, timeout=60):
-        """Waits until others have stored the board's own item."""
+    def published(self, seq=1, timeout=60):
+        """Waits until others have stored this version of the board's own item."""
         deadline = time.monotonic() + timeout
-        while True:
-            for event in self.all("ended"):
-                if event["accepted"] > 0:
-                    return event
+        while not any(put["accepted"] > 0 for put in self.all("published", seq=seq)):
             check(time.monotonic() < deadline, f"{self.name}: nobody has taken its item: {self.said[-6:]}")
             time.sleep(0.05)
 

@@ -265,8 +265,11 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
                             published.begin(now);
                         }
                     }
-                    if let Some(published) = &mut self.published {
-                        published.ended(now, query, &outcome);
+                    if let Some(published) = &mut self.published
+                        && let Some(seq) = published.ended(now, query, &outcome)
+                    {
+                        let line = Line::new(console, "published").signed("seq", seq);
+                        drop(line.number("accepted", outcome.accepted.into()));
                     }
                 }
                 _ => {}

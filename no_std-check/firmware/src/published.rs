@@ -87,9 +87,9 @@ impl Published {
         Some(query)
     }
 
-    /// A query has ended; if it is the one that puts, what became of it.
-    pub(crate) fn ended(&mut self, now: Instant, query: QueryHandle, outcome: &Outcome) {
-        let Some((_, put)) = self.query.filter(|(own, _)| *own == query) else { return };
+    /// A query has ended. If it was the one that puts: the number that it has put.
+    pub(crate) fn ended(&mut self, now: Instant, query: QueryHandle, outcome: &Outcome) -> Option<i64> {
+        let (_, put) = self.query.filter(|(own, _)| *own == query)?;
         self.query = None;
         let overtaken = outcome.newest.filter(|newest| *newest > put || outcome.accepted == 0 && *newest == put);
         self.due = now;
@@ -100,6 +100,7 @@ impl Published {
         } else if put == self.seq {
             self.due = now + if outcome.accepted > 0 { PERIOD } else { RETRY };
         }
+        Some(put)
     }
 }
 
