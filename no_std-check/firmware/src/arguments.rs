@@ -24,8 +24,8 @@ pub struct Arguments {
     pub network: Settings,
     /// `boot=` address and port of a node of the network; may be given eight times.
     pub bootstrap: heapless::Vec<SocketAddrV4, BOOTSTRAP>,
-    /// `say=` the text that the board publishes, without blanks.
-    pub text: heapless::Vec<u8, 64>,
+    /// `say=` the text that the board publishes, without blanks: 32 characters at most.
+    pub text: heapless::Vec<u8, 32>,
 }
 
 impl Arguments {

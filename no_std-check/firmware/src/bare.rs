@@ -4,14 +4,17 @@ use core::net::{SocketAddr, SocketAddrV4};
 
 use bare_udp::{Host, Incoming, MAX_FRAME, Outgoing, PAYLOAD, Settings};
 
-use crate::core::{Instant, Node};
+use crate::core::{Instant, MAX_DATAGRAM, Node};
 use crate::{Card, Network};
 
 /// Frames that are taken in one turn, so that a flood of them does not keep the board from all else.
 const FRAMES: usize = 32;
 
-/// How long a datagram waits before its next hop is asked for again, in milliseconds.
-const PATIENCE: u64 = 1_000;
+/// The time between two questions for the next hop of a datagram that waits, in milliseconds.
+const AGAIN: u64 = 1_000;
+
+/// How long a datagram waits for its next hop, in milliseconds: then it is lost, and those behind it go on.
+const PATIENCE: u64 = 3_000;
 
 /// A card, a host behind it, and one frame in each direction.
 #[derive(Debug)]
@@ -19,16 +22,18 @@ pub struct Bare<C> {
     card: C,
     host: Host,
     incoming: [u8; MAX_FRAME],
-    outgoing: [u8; MAX_FRAME],
-    /// A datagram in `outgoing` that could not be sent yet: to whom, how long it is, and since when.
+    outgoing: [u8; PAYLOAD + MAX_DATAGRAM],
     held: Option<Held>,
 }
 
+/// A datagram in `outgoing` that could not be sent yet.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     to: SocketAddrV4,
     len: usize,
-    since: u64,
+    /// When it is tried again, and when it is given up.
+    next: u64,
+    end: u64,
 }
 
 impl<C: Card> Bare<C> {
@@ -36,28 +41,29 @@ impl<C: Card> Bare<C> {
     #[must_use]
     pub fn new(mut card: C, settings: Settings) -> Self {
         card.set_address(settings.mac);
-        Self { card, host: Host::new(settings), incoming: [0; MAX_FRAME], outgoing: [0; MAX_FRAME], held: None }
+        Self { card, host: Host::new(settings), incoming: [0; MAX_FRAME], outgoing: [0; PAYLOAD + MAX_DATAGRAM], held: None }
     }
 
-    /// Sends the datagram that lies in `outgoing`, or holds it until its next hop is known.
-    fn send(&mut self, now: u64, to: SocketAddr, len: usize) {
+    /// Sends the datagram that lies in `outgoing`, or holds it until its next hop is known, but not past `end`.
+    fn send(&mut self, now: u64, to: SocketAddr, len: usize, end: u64) {
         let SocketAddr::V4(to) = to else { return };
         self.held = None;
         match self.host.send(now, to, len, &mut self.outgoing) {
             Outgoing::Frame(frame) => self.card.send(frame),
+            Outgoing::Waits { .. } if now >= end => {}
             Outgoing::Waits { request } => {
                 if let Some(request) = request {
                     self.card.send(&request);
                 }
-                self.held = Some(Held { to, len, since: now });
+                self.held = Some(Held { to, len, next: now + AGAIN, end });
             }
             Outgoing::Unroutable => {}
         }
     }
 
     fn send_held(&mut self, now: u64) {
-        if let Some(Held { to, len, .. }) = self.held {
-            self.send(now, to.into(), len);
+        if let Some(Held { to, len, end, .. }) = self.held {
+            self.send(now, to.into(), len, end);
         }
     }
 
@@ -70,7 +76,7 @@ impl<C: Card> Bare<C> {
                 self.held = None;
                 let answer = node.handle_datagram(now, from.into(), payload, room);
                 if let Some((to, len)) = answer.map(|answer| (answer.to, answer.datagram.len())) {
-                    self.send(millis, to, len);
+                    self.send(millis, to, len, millis + PATIENCE);
                 }
             }
             Incoming::Answer(frame) => self.card.send(frame),
@@ -83,7 +89,7 @@ impl<C: Card> Bare<C> {
 
 impl<C: Card> Network for Bare<C> {
     fn wants_turn(&mut self, now: Instant) -> bool {
-        self.card.waiting() || self.held.is_some_and(|held| held.since + PATIENCE <= millis(now))
+        self.card.waiting() || self.held.is_some_and(|held| held.next <= millis(now))
     }
 
     fn turn(&mut self, now: Instant, node: &mut Node<'_>) {
@@ -92,7 +98,7 @@ impl<C: Card> Network for Bare<C> {
             let Some(len) = self.card.receive(&mut self.incoming) else { break };
             self.receive(now, millis, len, node);
         }
-        if self.held.is_some_and(|held| held.since + PATIENCE <= millis) {
+        if self.held.is_some_and(|held| held.next <= millis) {
             self.send_held(millis);
         }
         // What is not fetched yet is a question that is not asked yet: nothing is lost while one waits.
@@ -100,7 +106,7 @@ impl<C: Card> Network for Bare<C> {
             && let Some(room) = self.outgoing.get_mut(PAYLOAD..)
             && let Some((to, len)) = node.poll_transmit(now, room).map(|packet| (packet.to, packet.datagram.len()))
         {
-            self.send(millis, to, len);
+            self.send(millis, to, len, millis + PATIENCE);
         }
     }
 }

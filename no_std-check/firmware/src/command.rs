@@ -4,10 +4,11 @@ use core::net::SocketAddrV4;
 
 use crate::arguments::{address, decimal};
 use crate::core::{PublicKey, Target};
+use crate::published::MAX_TEXT;
 use crate::{Console, hex};
 
-/// Characters of the longest line: a put of a text of 200.
-const LINE: usize = 208;
+/// Characters of the longest line: a put of the longest text.
+const LINE: usize = 4 + MAX_TEXT;
 
 /// What is to be done. Salts are not asked for.
 #[derive(Debug, PartialEq, Eq)]

@@ -25,11 +25,15 @@ mod bare;
 mod command;
 mod hex;
 mod line;
+#[cfg(feature = "smoltcp")]
+mod over_smoltcp;
 mod published;
 
 pub use app::{App, node};
 pub use arguments::Arguments;
 pub use bare::Bare;
+#[cfg(feature = "smoltcp")]
+pub use over_smoltcp::{Buffers, Smoltcp};
 
 pub use bep44_core as core;
 

@@ -11,7 +11,7 @@ const PERIOD: Duration = Duration::from_secs(60 * 60);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Octets of the longest text.
-pub(crate) const MAX_TEXT: usize = 200;
+pub(crate) const MAX_TEXT: usize = 100;
 
 /// The item, and when it is put next.
 pub(crate) struct Published {
@@ -144,15 +144,15 @@ mod tests {
 
     #[test]
     fn texts_are_bencoded() {
-        let mut out = heapless::Vec::<u8, 204>::new();
+        let mut out = heapless::Vec::<u8, 104>::new();
         for (text, expected) in [(&b""[..], &b"0:"[..]), (b"x", b"1:x"), (&[b'y'; 10], b"10:yyyyyyyyyy")] {
             assert!(bencode(text, &mut out));
             assert_eq!(out, expected);
         }
-        assert!(bencode(&[b'z'; 200], &mut out));
-        assert_eq!((&out[..4], out.len()), (&b"200:"[..], 204));
-        assert!(!bencode(&[b'z'; 201], &mut out));
-        assert_eq!(out.len(), 204);
+        assert!(bencode(&[b'z'; 100], &mut out));
+        assert_eq!((&out[..4], out.len()), (&b"100:"[..], 104));
+        assert!(!bencode(&[b'z'; 101], &mut out));
+        assert_eq!(out.len(), 104);
     }
 
     #[test]

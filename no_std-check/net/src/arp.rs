@@ -6,7 +6,7 @@ use crate::ethernet::{self, ETHERNET, EtherType, MacAddr};
 use crate::{MIN_FRAME, Millis};
 
 /// Neighbours that are remembered. Behind a gateway one is enough.
-const NEIGHBOURS: usize = 8;
+const NEIGHBOURS: usize = 4;
 
 /// How long an answer holds. No RFC says; most hosts take from one to twenty minutes.
 const LIFETIME: Millis = 10 * 60 * 1_000;
