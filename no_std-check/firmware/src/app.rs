@@ -28,23 +28,30 @@ pub struct App<'m, N, C> {
     stirred: bool,
 }
 
-/// The node of a board that runs with `settings`, made in `cell`.
+/// The node of a board that runs with `settings`, made in `cell`; `None` if there is one in it already.
 // Its own frame: a node is made on the stack before it is moved where it stays.
 #[inline(never)]
 pub fn node(
     cell: &'static StaticCell<Node<'static>>,
     memory: impl Into<Storage<'static>>,
     settings: &Arguments,
-) -> &'static mut Node<'static> {
+) -> Option<&'static mut Node<'static>> {
     let config = Config { id: settings.id, ..Config::new(settings.seed) };
-    cell.init_with(|| Node::new(memory, &config, Instant::ZERO))
+    cell.try_init_with(|| Node::new(memory, &config, Instant::ZERO))
 }
 
-impl<'m, N: Network, C: Console> App<'m, N, C> {
-    /// The firmware, before its start. (In two steps, because what signs needs more stack than what makes.)
+impl<N: Network, C: Console> App<'static, N, C> {
+    /// The firmware, made in `cell`; `None` if there is one in it already. It has yet to [`start`](Self::start).
+    // Its own frame, and two steps: what makes and what signs need not be on the stack at once.
     #[inline(never)]
-    pub fn new(settings: &Arguments, node: &'m mut Node<'m>, network: &'m mut N, console: C) -> Self {
-        Self {
+    pub fn new(
+        cell: &'static StaticCell<Self>,
+        settings: &Arguments,
+        node: &'static mut Node<'static>,
+        network: &'static mut N,
+        console: C,
+    ) -> Option<&'static mut Self> {
+        cell.try_init_with(move || Self {
             node,
             network,
             console,
@@ -53,9 +60,11 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
             joining: None,
             pinging: None,
             stirred: true,
-        }
+        })
     }
+}
 
+impl<N: Network, C: Console> App<'_, N, C> {
     /// Starts: tells the console what is there, and the node whom to join through.
     #[inline(never)]
     pub fn start(&mut self, settings: &Arguments, machine: &mut impl Machine) {
@@ -116,7 +125,11 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
     fn say(&mut self, text: &[u8]) {
         if let Some(published) = &mut self.published {
             if !published.say(text) {
-                drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "the text is too long"));
+                drop(
+                    Line::new(&mut self.console, "error")
+                        .text("command", "say")
+                        .text("message", "the text is too long"),
+                );
             }
             drop(Line::new(&mut self.console, "signed").signed("seq", published.seq()));
         }
@@ -192,7 +205,17 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
     fn status(&mut self, now: Instant, machine: &mut impl Machine) {
         let node = &*self.node;
         let Stats {
-            ignored, queries, over_budget, served, refused, verified, asked, answered, timed_out, unsolicited, ..
+            ignored,
+            queries,
+            over_budget,
+            served,
+            refused,
+            verified,
+            asked,
+            answered,
+            timed_out,
+            unsolicited,
+            ..
         } = node.stats();
         let count = |number: usize| number as u64;
         drop(

@@ -33,7 +33,7 @@ pub use app::{App, node};
 pub use arguments::Arguments;
 pub use bare::Bare;
 #[cfg(feature = "smoltcp")]
-pub use over_smoltcp::{Buffers, Smoltcp};
+pub use over_smoltcp::{Buffers, Notes, Smoltcp};
 
 pub use bep44_core as core;
 

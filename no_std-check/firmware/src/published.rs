@@ -21,6 +21,8 @@ pub(crate) struct Published {
     value: heapless::Vec<u8, { MAX_TEXT + 4 }>,
     signature: Signature,
     due: Instant,
+    /// It is to be signed with this number before it is put again.
+    resign: Option<i64>,
     /// The put that is under way, and the number that it puts.
     query: Option<(QueryHandle, i64)>,
 }
@@ -35,6 +37,7 @@ impl Published {
             value: heapless::Vec::new(),
             signature: Signature([0; 64]),
             due: Instant::FAR,
+            resign: None,
             query: None,
         })
     }
@@ -54,7 +57,8 @@ impl Published {
     /// Makes the next version of it, with this text; false if the text is too long.
     pub(crate) fn say(&mut self, text: &[u8]) -> bool {
         let fits = bencode(text, &mut self.value);
-        self.sign(self.seq.saturating_add(1));
+        let seq = self.resign.take().unwrap_or_else(|| self.seq.saturating_add(1));
+        self.sign(seq);
         fits
     }
 
@@ -82,6 +86,9 @@ impl Published {
             // The last one has not ended; its end says when the next one is due.
             return None;
         }
+        if let Some(seq) = self.resign.take() {
+            self.sign(seq);
+        }
         let query = node.put(now, &self.item()?, None).ok()?;
         self.query = Some((query, self.seq));
         Some(query)
@@ -96,7 +103,7 @@ impl Published {
         if let Some(newest) = overtaken.filter(|newest| *newest >= self.seq) {
             // A board without memory has begun to count anew, and the network remembers more: ours is the newest all the
             // same.
-            self.sign(newest.saturating_add(1));
+            self.resign = Some(newest.saturating_add(1));
         } else if put == self.seq {
             self.due = now + if outcome.accepted > 0 { PERIOD } else { RETRY };
         }

@@ -151,7 +151,8 @@ impl Host {
     pub fn send<'f>(&mut self, now: Millis, to: SocketAddrV4, len: usize, frame: &'f mut [u8]) -> Outgoing<'f> {
         let Settings { mac, ip, gateway, port, .. } = self.settings;
         let hop = if self.same_link(*to.ip()) { Some(*to.ip()) } else { gateway };
-        let Some(hop) = hop.filter(|hop| len <= MAX_PAYLOAD && self.is_somebody(*to.ip()) && self.is_somebody(*hop)) else {
+        let Some(hop) = hop.filter(|hop| len <= MAX_PAYLOAD && self.is_somebody(*to.ip()) && self.is_somebody(*hop))
+        else {
             return Outgoing::Unroutable;
         };
         match self.neighbours.look_up(now, hop, mac, ip) {

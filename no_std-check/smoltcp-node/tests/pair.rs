@@ -96,7 +96,12 @@ impl Board {
 }
 
 /// Runs both until neither has anything to do before `end`, or `done` says that it is enough.
-fn run(boards: &mut [Board; 2], mut now: Instant, end: Instant, mut done: impl FnMut(&mut [Board; 2]) -> bool) -> Instant {
+fn run(
+    boards: &mut [Board; 2],
+    mut now: Instant,
+    end: Instant,
+    mut done: impl FnMut(&mut [Board; 2]) -> bool,
+) -> Instant {
     for board in &mut *boards {
         board.turn(now);
     }
@@ -135,9 +140,8 @@ fn two_boards_find_each_other_and_one_stores_what_the_other_puts() {
     boards[0].node.add_bootstrap("192.168.0.2:6881".parse().unwrap()).unwrap();
     let end = Instant::from_secs(60);
     boards[0].node.bootstrap(Instant::ZERO).unwrap();
-    let now = run(&mut boards, Instant::ZERO, end, |boards| {
-        boards.iter().all(|board| board.node.contacts().count() == 1)
-    });
+    let now =
+        run(&mut boards, Instant::ZERO, end, |boards| boards.iter().all(|board| board.node.contacts().count() == 1));
     assert!(now < end, "they have not found each other");
 
     // The longest item there is, so that its datagrams are.
