@@ -148,7 +148,7 @@ impl<N: Network, C: Console> App<'_, N, C> {
 
     /// Does what the line says that was typed; false if that is to end.
     #[inline(never)]
-    fn obey(&mut self, now: Instant, machine: &mut impl Machine) -> bool {
+    fn obey(&mut self, now: Instant, machine: &impl Machine) -> bool {
         // Taken out, so that it may be lent while the rest is changed; the next line begins.
         let typed = core::mem::replace(&mut self.typed, Typed::new());
         let Some(command) = typed.command() else {
@@ -202,7 +202,7 @@ impl<N: Network, C: Console> App<'_, N, C> {
     }
 
     #[inline(never)]
-    fn status(&mut self, now: Instant, machine: &mut impl Machine) {
+    fn status(&mut self, now: Instant, machine: &impl Machine) {
         let node = &*self.node;
         let Stats {
             ignored,

@@ -28,6 +28,12 @@ pub struct Arguments {
     pub text: heapless::Vec<u8, 32>,
 }
 
+impl Default for Arguments {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Arguments {
     /// What a board runs with that is told nothing.
     #[must_use]
