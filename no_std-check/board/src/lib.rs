@@ -10,6 +10,7 @@ mod stack;
 mod uart;
 
 use clock::Clock;
+pub use clock::spin;
 pub use ethernet::Ethernet;
 pub use host::{exit, settings};
 pub use uart::Uart;

@@ -32,6 +32,7 @@ mod published;
 pub use app::{App, node};
 pub use arguments::Arguments;
 pub use bare::Bare;
+pub use line::Line;
 #[cfg(feature = "smoltcp")]
 pub use over_smoltcp::{Buffers, Notes, Smoltcp};
 
