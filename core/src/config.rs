@@ -2,6 +2,7 @@
 
 use crate::id::NodeId;
 use crate::limit::Rate;
+use crate::lookup::Parallelism;
 use crate::time::Duration;
 
 /// Settings of a node. Sizes of tables are not here: they follow from the memory that it is given.
@@ -32,8 +33,13 @@ pub struct Config {
     /// Whether a put carries the `target` that no BEP asks for. The `mainline` crate decodes no put without it, and all
     /// others ignore it.
     pub superfluous_target: bool,
+    /// How many questions of one walk are in flight at once.
+    pub parallelism: Parallelism,
     /// How long an item is kept that nobody announces again (BEP 44: 2 hours).
     pub item_lifetime: Duration,
+    /// How often an item that the node keeps is announced again (BEP 44: once an hour). Up to a sixth sooner, drawn anew
+    /// each time; at least a minute.
+    pub keep_interval: Duration,
     /// How long a peer is kept that does not announce again. No BEP says; others keep them for 30 to 45 minutes, and
     /// clients announce again after 15 to 30.
     pub peer_lifetime: Duration,
@@ -56,7 +62,9 @@ impl Config {
             joins: true,
             version: Some(*b"B4\x00\x01"),
             superfluous_target: true,
+            parallelism: Parallelism::DEFAULT,
             item_lifetime: Duration::from_secs(2 * 60 * 60),
+            keep_interval: Duration::from_secs(60 * 60),
             peer_lifetime: Duration::from_secs(45 * 60),
             queries: Rate { per_second: 100, burst: 1_000 },
             verifications: Rate { per_second: 20, burst: 200 },

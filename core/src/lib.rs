@@ -54,11 +54,14 @@ pub mod wire;
 
 pub use config::Config;
 pub use crypto::{PublicKey, SecretKey, Signature};
-pub use error::QueryError;
-pub use event::{DropReason, Event, Outcome, PutResult, QueryHandle, Rejection, Stored, Transmit};
+pub use error::{KeepError, QueryError};
+pub use event::{
+    DropReason, Event, Kept, LastAnnouncement, Outcome, PutResult, QueryHandle, Rejection, Stored, Transmit,
+};
 pub use id::{NodeId, Target};
 pub use item::{ImmutableItem, Item, ItemError, MutableItem};
 pub use limit::Rate;
+pub use lookup::Parallelism;
 pub use memory::{Capacity, Memory, MicroMemory, Storage, TinyMemory};
 pub use node::{MAX_BOOTSTRAP, MAX_DATAGRAM, Node, QuerySlot};
 pub use peers::{Peer, PeerSlot};
