@@ -87,7 +87,9 @@ impl Node<'_> {
         }
         let kept = self.store.kept().next()?;
         let (target, mutable) = (kept.target, kept.item.as_mutable().is_some());
-        let pause = self.keep_interval() / u32::try_from(2 * self.store.kept_len()).unwrap_or(u32::MAX).max(1);
+        let kept = u32::try_from(2 * self.store.kept_len()).unwrap_or(u32::MAX);
+        // Not by `/`, which can panic as far as the compiler sees.
+        let pause = self.keep_interval().checked_div(kept).unwrap_or(PACE);
         if !self.may_announce() || self.announce_item(now, target, mutable).is_err() {
             self.announce_from = now + BUSY_PAUSE;
             return None;

@@ -6,8 +6,9 @@ use static_cell::StaticCell;
 
 use crate::arguments::Arguments;
 use crate::command::{Command, Typed};
+use crate::core::error::KeepError;
 use crate::core::event::{DropReason, PutResult, Stored};
-use crate::core::item::ImmutableItem;
+use crate::core::item::{ImmutableItem, ItemError};
 use crate::core::{Config, Event, Instant, Item, Node, Outcome, QueryError, QueryHandle, Stats, Storage};
 use crate::line::Line;
 use crate::published::{MAX_TEXT, Published, bencode, default_key};
@@ -21,7 +22,6 @@ pub struct App<'m, N, C> {
     console: C,
     typed: Typed,
     published: Option<Published>,
-    joining: Option<QueryHandle>,
     /// Only of these is told who answered.
     pinging: Option<QueryHandle>,
     /// Something was asked of the node since its last turn.
@@ -57,7 +57,6 @@ impl<N: Network, C: Console> App<'static, N, C> {
             console,
             typed: Typed::new(),
             published: Published::new(settings.key.unwrap_or_else(|| default_key(&settings.seed))),
-            joining: None,
             pinging: None,
             stirred: true,
         })
@@ -93,16 +92,14 @@ impl<N: Network, C: Console> App<'_, N, C> {
         if self.typed.read(&mut self.console) && !self.obey(now, machine) {
             return false;
         }
-        if let Some(published) = &mut self.published
-            && published.put(now, self.node).is_some()
-        {
-            self.stirred = true;
+        if self.published.as_ref().is_some_and(Published::is_due) {
+            self.publish(now);
         }
         let due = self.stirred || self.node.poll_timeout().is_some_and(|at| at <= now);
         if due || self.network.wants_turn(now) {
             self.stirred = false;
             self.network.turn(now, self.node);
-            self.tell(now);
+            self.tell();
         }
         true
     }
@@ -117,21 +114,24 @@ impl<N: Network, C: Console> App<'_, N, C> {
     #[inline(never)]
     fn join(&mut self, now: Instant) {
         let started = self.node.bootstrap(now);
-        self.joining = started.ok();
         self.started("join", started);
     }
 
-    #[inline(never)]
     fn say(&mut self, text: &[u8]) {
-        if let Some(published) = &mut self.published {
-            if !published.say(text) {
-                drop(
-                    Line::new(&mut self.console, "error")
-                        .text("command", "say")
-                        .text("message", "the text is too long"),
-                );
+        if self.published.as_mut().is_some_and(|published| !published.say(text)) {
+            drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "the text is too long"));
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.stirred = true;
+        match self.published.as_mut().map(|published| published.keep(now, self.node)) {
+            Some(Ok(seq)) => drop(Line::new(&mut self.console, "signed").signed("seq", seq)),
+            // With the next number, at the next turn.
+            Some(Err(KeepError::Item(ItemError::SequenceTooLow { .. }))) | None => {}
+            Some(Err(_)) => {
+                drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "not kept"))
             }
-            drop(Line::new(&mut self.console, "signed").signed("seq", published.seq()));
         }
     }
 
@@ -171,9 +171,6 @@ impl<N: Network, C: Console> App<'_, N, C> {
             }
             Command::Say(text) => {
                 self.say(text);
-                if let Some(published) = &mut self.published {
-                    published.begin(now);
-                }
                 return true;
             }
             Command::Ping(addr) => {
@@ -194,7 +191,7 @@ impl<N: Network, C: Console> App<'_, N, C> {
 
     #[inline(never)]
     fn put(&mut self, now: Instant, text: &[u8]) -> Result<QueryHandle, QueryError> {
-        let mut value = heapless::Vec::<u8, { MAX_TEXT + 4 }>::new();
+        let mut value = heapless::Vec::<u8, { MAX_TEXT + 3 }>::new();
         bencode(text, &mut value);
         let item = ImmutableItem::new(&value).map_err(QueryError::Item)?;
         drop(Line::new(&mut self.console, "putting").hex("target", item.target().as_bytes()));
@@ -241,7 +238,7 @@ impl<N: Network, C: Console> App<'_, N, C> {
 
     /// Tells on the console what has happened.
     #[inline(never)]
-    fn tell(&mut self, now: Instant) {
+    fn tell(&mut self) {
         while let Some(event) = self.node.poll_event() {
             let console = &mut self.console;
             match event {
@@ -280,19 +277,16 @@ impl<N: Network, C: Console> App<'_, N, C> {
                         PutResult::Skipped => line.text("result", "skipped"),
                     });
                 }
-                Event::Ended { query, outcome } => {
-                    ended(console, query, &outcome);
-                    if self.joining == Some(query) {
-                        self.joining = None;
-                        if let Some(published) = &mut self.published {
-                            published.begin(now);
-                        }
-                    }
-                    if let Some(published) = &mut self.published
-                        && let Some(seq) = published.ended(now, query, &outcome)
-                    {
-                        let line = Line::new(console, "published").signed("seq", seq);
-                        drop(line.number("accepted", outcome.accepted.into()));
+                Event::Ended { query, outcome } => ended(console, query, &outcome),
+                Event::Announced { target, seq, skipped, outcome, .. } => {
+                    let line = Line::new(console, "published").signed("seq", seq.unwrap_or(0));
+                    let line = line.number("accepted", outcome.accepted.into()).number("copies", outcome.copies.into());
+                    drop(line.flag("skipped", skipped).hex("target", target.as_bytes()));
+                }
+                Event::Adopted(stored) => {
+                    item(console, "adopted", &stored);
+                    if let (Some(published), Some(item)) = (&mut self.published, stored.item.as_mutable()) {
+                        published.adopted(item);
                     }
                 }
                 _ => {}

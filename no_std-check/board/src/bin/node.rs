@@ -23,10 +23,10 @@ fn main() -> ! {
 fn run() -> Option<()> {
     let Board { mut machine, ethernet, uart } = Board::take()?;
     let settings = settings()?;
-    let node = firmware::node(&NODE, MEMORY.try_take()?, settings)?;
+    let node = firmware::node(&NODE, MEMORY.try_take()?, &settings)?;
     let network = Bare::start(&NETWORK, ethernet, settings.network)?;
-    let app = App::new(&APP, settings, node, network, uart)?;
-    app.start(settings, &mut machine);
+    let app = App::new(&APP, &settings, node, network, uart)?;
+    app.start(&settings, &mut machine);
     app.run(&mut machine);
     Some(())
 }

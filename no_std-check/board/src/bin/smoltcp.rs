@@ -24,10 +24,10 @@ fn main() -> ! {
 fn run() -> Option<()> {
     let Board { mut machine, ethernet, uart } = Board::take()?;
     let settings = settings()?;
-    let node = firmware::node(&NODE, MEMORY.try_take()?, settings)?;
+    let node = firmware::node(&NODE, MEMORY.try_take()?, &settings)?;
     let network = Smoltcp::start(&NETWORK, BUFFERS.try_take()?, &NOTES, ethernet, &settings.network)?;
-    let app = App::new(&APP, settings, node, network, uart)?;
-    app.start(settings, &mut machine);
+    let app = App::new(&APP, &settings, node, network, uart)?;
+    app.start(&settings, &mut machine);
     app.run(&mut machine);
     Some(())
 }
