@@ -7,7 +7,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address};
 use smoltcp_node::Driver;
 
 /// What a board has to have: a network card that smoltcp can use, a clock, and randomness.
-trait Board: Device {
+pub trait Board: Device {
     fn now(&mut self) -> Instant;
     fn random(&mut self) -> [u8; 32];
     /// Sleeps until a frame arrives, or until `due`. False: that was all.
@@ -16,7 +16,14 @@ trait Board: Device {
 }
 
 /// Joins through the node at `known`, serves whoever asks, and publishes `value` under the key of `secret`.
-fn run(board: &mut impl Board, memory: &mut TinyMemory, ip: u8, known: Ipv4Address, secret: &SecretKey, value: &[u8]) {
+pub fn run(
+    board: &mut impl Board,
+    memory: &mut TinyMemory,
+    ip: u8,
+    known: Ipv4Address,
+    secret: &SecretKey,
+    value: &[u8],
+) {
     // The network, as in any program with smoltcp.
     let mac = EthernetAddress([0x02, 0, 0, 0, 0, ip]);
     let mut interface = Interface::new(iface::Config::new(mac.into()), board, smoltcp::time::Instant::ZERO);
@@ -24,7 +31,8 @@ fn run(board: &mut impl Board, memory: &mut TinyMemory, ip: u8, known: Ipv4Addre
     interface.update_ip_addrs(|addrs| addrs.push(own).expect("there is room for one address"));
     let (mut came, mut goes) = ([PacketMetadata::EMPTY], [PacketMetadata::EMPTY]);
     let (mut incoming, mut outgoing) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
-    let (receive, send) = (PacketBuffer::new(&mut came[..], &mut incoming[..]), PacketBuffer::new(&mut goes[..], &mut outgoing[..]));
+    let (receive, send) =
+        (PacketBuffer::new(&mut came[..], &mut incoming[..]), PacketBuffer::new(&mut goes[..], &mut outgoing[..]));
     let mut socket = Socket::new(receive, send);
     socket.bind(6_881).expect("a port, and the first time");
     let mut sockets = [SocketStorage::EMPTY];
