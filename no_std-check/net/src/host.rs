@@ -146,7 +146,7 @@ impl Host {
         frame.get(..(ETHERNET + header.total_len).max(MIN_FRAME))
     }
 
-    /// A datagram is to be sent: its `len` octets lie in `frame` from [`PAYLOAD`](crate::PAYLOAD) on. What is before
+    /// A datagram is to be sent: its `len` octets lie in `frame` from [`PAYLOAD`] on. What is before
     /// them is overwritten. The same call may be made again for the same datagram, as long as the buffer is left alone.
     pub fn send<'f>(&mut self, now: Millis, to: SocketAddrV4, len: usize, frame: &'f mut [u8]) -> Outgoing<'f> {
         let Settings { mac, ip, gateway, port, .. } = self.settings;
