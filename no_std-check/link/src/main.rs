@@ -48,24 +48,34 @@ static MACHINE: OnlyOnce = OnlyOnce(UnsafeCell::new(Machine {
 #[unsafe(no_mangle)]
 pub extern "C" fn _start() -> ! {
     // SAFETY: nobody else has a reference to it; see `OnlyOnce`.
-    let machine = unsafe { &mut *MACHINE.0.get() };
-    let config = Config { id: outside(None), ..Config::new(outside([1; 32])) };
-    let node = machine.node.write(Node::new(&mut machine.memory, &config, outside(Instant::ZERO)));
+    let Machine { memory, node, incoming, outgoing } = unsafe { &mut *MACHINE.0.get() };
+    let node = start(node, memory);
     loop {
-        outside(&mut machine.incoming);
-        let len = outside(machine.incoming.len());
-        let datagram = machine.incoming.get(..len).unwrap_or_default();
+        outside(&mut *incoming);
+        let len = outside(incoming.len());
+        let datagram = incoming.get(..len).unwrap_or_default();
         node::command(node, datagram);
-        node::turn(node, datagram, &mut machine.outgoing);
+        node::turn(node, datagram, outgoing);
         node::read(node);
         records::items(datagram);
         records::points(datagram);
         records::lists();
-        wire::bencoding(datagram, &mut machine.outgoing);
-        wire::messages(datagram, &mut machine.outgoing);
+        wire::bencoding(datagram, outgoing);
+        wire::messages(datagram, outgoing);
         #[cfg(feature = "shown")]
         shown::all(datagram);
     }
+}
+
+/// Makes the node where it stays.
+// Not a part of `_start`: a node is made on the stack, and would keep its 4 KiB there for good.
+#[inline(never)]
+fn start(
+    place: &'static mut MaybeUninit<Node<'static>>,
+    memory: &'static mut TinyMemory,
+) -> &'static mut Node<'static> {
+    let config = Config { id: outside(None), ..Config::new(outside([1; 32])) };
+    place.write(Node::new(memory, &config, outside(Instant::ZERO)))
 }
 
 #[panic_handler]
