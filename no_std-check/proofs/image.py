@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 ARM, RISCV = 40, 243
 SHT_SYMTAB, SHT_NOBITS = 2, 8
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
-STT_OBJECT, STT_FUNC = 1, 2
+STB_GLOBAL, STT_NOTYPE, STT_OBJECT, STT_FUNC = 1, 0, 1, 2
 
 
 @dataclass
@@ -122,20 +122,25 @@ class Image:
 
     def _read_symbols(self):
         objects, functions = [], {}
-        for number, section in enumerate(self.sections):
-            if section.kind != SHT_SYMTAB:
+        for number, table in enumerate(self.sections):
+            if table.kind != SHT_SYMTAB:
                 continue
             texts = self.sections[self._links[number]].octets
-            for name, value, size, info, _, index in struct.iter_unpack("<IIIBBH", section.octets):
+            for name, value, size, info, _, index in struct.iter_unpack("<IIIBBH", table.octets):
                 name = texts[name : texts.index(b"\0", name)].decode()
-                if info & 15 == STT_FUNC and 0 < index < len(self.sections):
+                section = self.sections[index] if 0 < index < len(self.sections) else None
+                if section is None:
+                    continue
+                # Assembly does not always say that something is a function.
+                label = info == STB_GLOBAL << 4 | STT_NOTYPE and section.flags & SHF_EXECINSTR
+                if info & 15 == STT_FUNC or label:
                     # Bit 0 of the address says that it is Thumb code. Of several names, the one that has a size.
                     address = value & ~1 if self.machine == ARM else value
                     known = functions.get(address)
                     if known is None or known.size < size:
                         functions[address] = Function(name, address, size)
-                elif info & 15 == STT_OBJECT and 0 < index < len(self.sections):
-                    objects.append((name, value, size, self.sections[index]))
+                elif info & 15 == STT_OBJECT:
+                    objects.append((name, value, size, section))
         readable = demangle([function.name for function in functions.values()] + [name for name, *_ in objects])
         for function in functions.values():
             function.name = readable[function.name]
@@ -174,7 +179,7 @@ def demangle(names):
     return dict(zip(names, lines.split("\n"), strict=False))
 
 
-INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*([^<@#]*)")
+INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*?)(?:<|@|# |$)")
 
 
 def read_listing(image, listing):

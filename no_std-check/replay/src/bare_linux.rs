@@ -4,7 +4,7 @@
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 
-use crate::replay::{Room, Sink, replay};
+use crate::replay::{Failure, Replayed, Room, Sink, replay};
 
 struct OnlyOnce(UnsafeCell<Room>);
 
@@ -71,7 +71,17 @@ impl Sink for To {
 extern "C" fn run() -> ! {
     // SAFETY: nobody else has a reference to it; see `OnlyOnce`.
     let room = unsafe { &mut *ROOM.0.get() };
-    exit(if replay(room, From, To).is_ok() { 0 } else { 1 })
+    match replay(room, From, To) {
+        Ok(Replayed { .. }) => exit(0),
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ! {
+    let text = failure.text();
+    // SAFETY: the kernel only reads.
+    unsafe { system_call(WRITE, 2, text.as_ptr() as u64, text.len() as u64) };
+    exit(1)
 }
 
 fn exit(code: u64) -> ! {

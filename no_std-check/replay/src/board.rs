@@ -89,6 +89,5 @@ fn say(text: &str) {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    say("panic\n");
     exit(101)
 }

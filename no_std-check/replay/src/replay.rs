@@ -1,5 +1,7 @@
 //! The replay, which knows nothing of the machine.
 
+use core::mem::MaybeUninit;
+
 use bep44_core::MAX_DATAGRAM;
 use bep44_trace::{Output, Read, Replayer, StepError, Stream, StreamError};
 
@@ -14,6 +16,7 @@ const OUTPUT: usize = MAX_DATAGRAM + 32;
 /// All memory that a replay takes, but for the stack.
 pub struct Room {
     memory: Memory,
+    replayer: MaybeUninit<Replayer<'static>>,
     record: [u8; RECORD],
     packet: [u8; MAX_DATAGRAM],
     output: [u8; OUTPUT],
@@ -21,8 +24,13 @@ pub struct Room {
 
 impl Room {
     /// All zeros, so that a static costs no flash.
-    pub const ZERO: Self =
-        Self { memory: Memory::new(), record: [0; RECORD], packet: [0; MAX_DATAGRAM], output: [0; OUTPUT] };
+    pub const ZERO: Self = Self {
+        memory: Memory::new(),
+        replayer: MaybeUninit::zeroed(),
+        record: [0; RECORD],
+        packet: [0; MAX_DATAGRAM],
+        output: [0; OUTPUT],
+    };
 }
 
 /// What was replayed.
@@ -31,8 +39,6 @@ pub struct Replayed {
     pub calls: u64,
     /// What came of them.
     pub outputs: u64,
-    /// The running digest of it.
-    pub digest: [u8; 20],
 }
 
 /// Why a replay failed.
@@ -71,9 +77,9 @@ pub trait Sink {
 }
 
 /// Replays the trace that `from` gives, and writes what comes out to `to`.
-pub fn replay(room: &mut Room, from: impl Read, mut to: impl Sink) -> Result<Replayed, Failure> {
-    let Room { memory, record, packet, output } = room;
-    let mut replayer = Replayer::new(memory);
+pub fn replay(room: &'static mut Room, from: impl Read, mut to: impl Sink) -> Result<Replayed, Failure> {
+    let Room { memory, replayer, record, packet, output } = room;
+    let replayer = start(replayer, memory);
     let mut records = Stream::new(from, record);
     loop {
         let traced = match records.next() {
@@ -94,7 +100,16 @@ pub fn replay(room: &mut Room, from: impl Read, mut to: impl Sink) -> Result<Rep
     if !replayer.is_complete() {
         return Err(Failure::Incomplete);
     }
-    Ok(Replayed { calls: replayer.calls(), outputs: replayer.outputs(), digest: replayer.digest().octets() })
+    Ok(Replayed { calls: replayer.calls(), outputs: replayer.outputs() })
+}
+
+// Not a part of its caller: a replayer is made on the stack, and would keep its 4 KiB there.
+#[inline(never)]
+fn start(
+    place: &'static mut MaybeUninit<Replayer<'static>>,
+    memory: &'static mut Memory,
+) -> &'static mut Replayer<'static> {
+    place.write(Replayer::new(memory))
 }
 
 fn write(call: u64, came: &Output<'_>, buf: &mut [u8], to: &mut impl Sink) -> Result<(), Failure> {
