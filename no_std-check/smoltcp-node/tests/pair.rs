@@ -1,0 +1,213 @@
+//! Two nodes, each over a smoltcp interface of its own, on one wire: in virtual time, and frame by frame as on a board.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bep44_core::item::{Item, MutableItem};
+use bep44_core::{Config, Event, Instant, MAX_DATAGRAM, Node, SecretKey, TinyMemory};
+use smoltcp::iface::{self, Interface, SocketSet};
+use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
+use smoltcp::socket::udp;
+use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address};
+use smoltcp_node::Driver;
+
+type Queue = Rc<RefCell<VecDeque<Vec<u8>>>>;
+
+/// One end of a wire.
+struct Wire {
+    incoming: Queue,
+    outgoing: Queue,
+    sent: Rc<RefCell<usize>>,
+}
+
+struct Received(Vec<u8>);
+struct Sending<'d>(&'d Wire);
+
+impl phy::RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
+        take(&self.0)
+    }
+}
+
+impl phy::TxToken for Sending<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+        let mut frame = vec![0; len];
+        let result = write(&mut frame);
+        *self.0.sent.borrow_mut() += 1;
+        self.0.outgoing.borrow_mut().push_back(frame);
+        result
+    }
+}
+
+impl Device for Wire {
+    type RxToken<'d> = Received;
+    type TxToken<'d> = Sending<'d>;
+
+    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Sending<'_>)> {
+        let frame = self.incoming.borrow_mut().pop_front()?;
+        Some((Received(frame), Sending(self)))
+    }
+
+    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Sending<'_>> {
+        Some(Sending(self))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = 1_514;
+        capabilities
+    }
+}
+
+/// A board: its wire, its network stack, its node.
+struct Board {
+    wire: Wire,
+    driver: Driver<'static>,
+    node: Node<'static>,
+    due: Option<Instant>,
+}
+
+impl Board {
+    fn new(number: u8, wire: Wire) -> Self {
+        let mut wire = wire;
+        let mac = EthernetAddress([2, 0, 0, 0, 0, number]);
+        let mut interface =
+            Interface::new(iface::Config::new(mac.into()), &mut wire, smoltcp::time::Instant::from_micros(0));
+        interface.update_ip_addrs(|addrs| {
+            addrs.push(IpCidr::new(Ipv4Address::new(192, 168, 0, number).into(), 24)).unwrap();
+        });
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY], vec![0; MAX_DATAGRAM]);
+        let mut socket = udp::Socket::new(buffer(), buffer());
+        socket.bind(6_881).unwrap();
+        let memory = Box::leak(Box::new(TinyMemory::new()));
+        Self {
+            wire,
+            driver: Driver::new(interface, SocketSet::new(vec![]), socket),
+            node: Node::new(memory, &Config::new([number; 32]), Instant::ZERO),
+            due: Some(Instant::ZERO),
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.due = self.driver.turn(now, &mut self.wire, &mut self.node);
+    }
+}
+
+/// Runs both until neither has anything to do before `end`, or `done` says that it is enough.
+fn run(boards: &mut [Board; 2], mut now: Instant, end: Instant, mut done: impl FnMut(&mut [Board; 2]) -> bool) -> Instant {
+    for board in &mut *boards {
+        board.turn(now);
+    }
+    loop {
+        for board in &mut *boards {
+            if !board.wire.incoming.borrow().is_empty() || board.due.is_some_and(|at| at <= now) {
+                board.turn(now);
+            }
+        }
+        if done(boards) {
+            return now;
+        }
+        if boards.iter().all(|board| board.wire.incoming.borrow().is_empty()) {
+            let next = boards.iter().filter_map(|board| board.due).min().unwrap_or(end);
+            if next >= end {
+                return end;
+            }
+            now = now.max(next) + std::time::Duration::from_micros(1);
+        }
+    }
+}
+
+fn boards() -> [Board; 2] {
+    let (one, two, sent) = (Queue::default(), Queue::default(), Rc::default());
+    let wire = |incoming: &Queue, outgoing: &Queue| Wire {
+        incoming: Rc::clone(incoming),
+        outgoing: Rc::clone(outgoing),
+        sent: Rc::clone(&sent),
+    };
+    [Board::new(1, wire(&one, &two)), Board::new(2, wire(&two, &one))]
+}
+
+#[test]
+fn two_boards_find_each_other_and_one_stores_what_the_other_puts() {
+    let mut boards = boards();
+    boards[0].node.add_bootstrap("192.168.0.2:6881".parse().unwrap()).unwrap();
+    let end = Instant::from_secs(60);
+    boards[0].node.bootstrap(Instant::ZERO).unwrap();
+    let now = run(&mut boards, Instant::ZERO, end, |boards| {
+        boards.iter().all(|board| board.node.contacts().count() == 1)
+    });
+    assert!(now < end, "they have not found each other");
+
+    // The longest item there is, so that its datagrams are.
+    let secret = SecretKey::from_seed([9; 32]).unwrap();
+    let value = [b"996:".as_slice(), &[b'x'; 996]].concat();
+    let item = Item::Mutable(MutableItem::sign(&secret, b"salt", 1, &value).unwrap());
+    let query = boards[0].node.put(now, &item, None).unwrap();
+    let mut accepted = 0;
+    let now = run(&mut boards, now, end, |boards| {
+        while let Some(event) = boards[0].node.poll_event() {
+            if let Event::Ended { query: of, outcome } = event
+                && of == query
+            {
+                accepted = outcome.accepted;
+            }
+        }
+        accepted > 0
+    });
+    assert!(now < end, "it is not stored");
+    assert_eq!(boards[1].node.items().next().unwrap().item, item);
+
+    let query = boards[0].node.get_mutable(now, &secret.public_key(), b"salt", None).unwrap();
+    let mut found = None;
+    let now = run(&mut boards, now, end, |boards| {
+        while let Some(event) = boards[0].node.poll_event() {
+            match event {
+                Event::Found { query: of, item } if of == query => found = Some(item.value().to_vec()),
+                Event::Ended { query: of, .. } if of == query => return true,
+                _ => {}
+            }
+        }
+        false
+    });
+    assert!(now < end, "the search has not ended");
+    assert_eq!(found, Some(value));
+}
+
+#[test]
+fn a_neighbour_that_is_not_there_blocks_nobody_for_long() {
+    let mut boards = boards();
+    boards[0].node.ping(Instant::ZERO, "192.168.0.77:6881".parse().unwrap()).unwrap();
+    let end = Instant::from_secs(20);
+    boards[0].turn(Instant::ZERO);
+    let asked = boards[0].node.ping(Instant::ZERO, "192.168.0.2:6881".parse().unwrap()).unwrap();
+    let mut answered = false;
+    let now = run(&mut boards, Instant::ZERO, end, |boards| {
+        while let Some(event) = boards[0].node.poll_event() {
+            answered |= matches!(event, Event::Answered { query, .. } if query == asked);
+        }
+        answered
+    });
+    assert!(answered && now < Instant::from_secs(5), "answered: {answered}, at {now:?}");
+    let frames = *boards[0].wire.sent.borrow();
+    assert!(frames < 40, "{frames} frames");
+}
+
+#[test]
+fn a_burst_is_answered_one_by_one() {
+    let mut boards = boards();
+    boards[0].node.add_bootstrap("192.168.0.2:6881".parse().unwrap()).unwrap();
+    boards[0].node.bootstrap(Instant::ZERO).unwrap();
+    let now = run(&mut boards, Instant::ZERO, Instant::from_secs(5), |boards| boards[1].node.contacts().count() == 1);
+    // The same question sixty-four times over, before the second board has looked once.
+    boards[0].node.ping(now, "192.168.0.2:6881".parse().unwrap()).unwrap();
+    boards[0].turn(now);
+    let frame = boards[1].wire.incoming.borrow().back().unwrap().clone();
+    for _ in 1..64 {
+        boards[1].wire.incoming.borrow_mut().push_back(frame.clone());
+    }
+    let before = boards[1].node.stats().served;
+    run(&mut boards, now, now + std::time::Duration::from_millis(1), |_| false);
+    assert_eq!(boards[1].node.stats().served - before, 64);
+}
