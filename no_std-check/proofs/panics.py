@@ -3,8 +3,8 @@
 
     panics.py PINS.toml PROGRAM...
 
-The programs' panic handler must call something that the compiler cannot see into, and that the linker has put at `HANDLER`
-(`--defsym`): from there the callers are followed backwards. A function of the compiler's own library that panics for its caller is
+From the panic handler the callers are followed backwards. So that the compiler cannot put it into its callers, the handler of the
+link program calls something that the linker has put at `HANDLER` (`--defsym`); that of a firmware does things of its own. A function of the compiler's own library that panics for its caller is
 not a site; its caller is. What was inlined is told apart by the debugging information, so a site is a line of a crate's source.
 """
 
@@ -29,11 +29,12 @@ def sites(image):
         for call in function.calls:
             if call.target:
                 callers[call.target.address].append((function, call))
-    panicking, found, open_ends = set(), [], [HANDLER]
+    ways_in = image.named(r".*\brust_begin_unwind") + image.named(r"core::panicking::.*")
+    panicking, found, open_ends = set(), [], [HANDLER] + [function.address for function in ways_in]
     frames = symbolize(image.path, [call.address for calls in callers.values() for _, call in calls])
     while open_ends:
         address = open_ends.pop()
-        if not callers[address] and address != HANDLER:
+        if not callers[address] and address != HANDLER and image.function_at(address) not in ways_in:
             # Called through a pointer only, if at all: nobody else can be named.
             found.append(("core", "through a pointer", 0, image.function_at(address).name))
         for function, call in callers[address]:
@@ -42,7 +43,7 @@ def sites(image):
                 outermost = place is frames[call.address][-1]
                 name = function.name if outermost else place.function
                 found.append((*crate_and_file(place.file), place.line, name))
-            elif function.address not in panicking:
+            elif function.address not in panicking and function not in ways_in:
                 panicking.add(function.address)
                 open_ends.append(function.address)
     return found

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a linked program takes of flash and RAM, by crate and by module, and whether it keeps to a budget.
 
-    size.py PROGRAM [--flash OCTETS] [--static-ram OCTETS]
+    size.py PROGRAM [--budgets BUDGETS.toml]
 
 Code is counted where its source stands, not where the compiler put it: an inlined function counts for the module that wrote it.
 What the compiler's own library was inlined for counts for whoever called it.
@@ -9,6 +9,7 @@ What the compiler's own library was inlined for counts for whoever called it.
 
 import argparse
 import sys
+import tomllib
 from collections import Counter, defaultdict
 
 from image import SHF_ALLOC, SHF_EXECINSTR, Image, crate_and_file, symbolize
@@ -24,8 +25,8 @@ def code(image):
     octets = Counter()
     for function in image.functions:
         starts = [at for at, *_ in function.instructions]
-        ends = starts[1:] + [function.address + function.size]
-        for start, end in zip(starts, ends, strict=True):
+        ends = starts[1:] + [max(starts[-1:] + [function.address + function.size])]
+        for start, end in zip(starts, ends, strict=False):
             # What lies between two instructions (a table, a literal) belongs to the first of them.
             octets[_owner(frames.get(start, []), function)] += max(end - start, 0)
     return octets
@@ -84,8 +85,7 @@ def report(image):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("--flash", type=int)
-    parser.add_argument("--static-ram", type=int)
+    parser.add_argument("--budgets")
     arguments = parser.parse_args()
     image = Image(arguments.program)
     loaded = [section.name for section in image.sections if section.flags & SHF_ALLOC and section.size]
@@ -94,8 +94,13 @@ def main():
         sys.exit(f"{arguments.program} has no code; its sections are {', '.join(loaded)}")
     failed = False
     flash, static_ram = report(image)
-    for what, octets, budget in [("flash", flash, arguments.flash), ("static RAM", static_ram, arguments.static_ram)]:
-        if budget is not None:
+    if arguments.budgets:
+        with open(arguments.budgets, "rb") as file:
+            budgets = tomllib.load(file)
+        for what, octets, budget in [
+            ("flash", flash, budgets["flash"]),
+            ("static RAM", static_ram, budgets["static_ram"]),
+        ]:
             print(f"{what}: {octets:,} of {budget:,} octets")
             failed |= octets > budget
     sys.exit(failed)

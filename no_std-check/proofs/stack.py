@@ -2,7 +2,7 @@
 """How deep the stack of a linked program can grow: the deepest path through its call graph, added up from the frames that the compiler
 states.
 
-    stack.py PROGRAM --pins PINS.toml [--entry NAME]... [--budget OCTETS] [--measured OCTETS]
+    stack.py PROGRAM --pins PINS.toml [--entry NAME]... [--interrupt NAME]... [--budgets BUDGETS.toml] [--measured OCTETS]
 
 The program is built with `-Z emit-stack-sizes`. What the bound cannot be known with is an error unless it is pinned with a reason:
 recursion, calls through pointers, and functions without a stated frame (assembly), which are pinned with the frame they have.
@@ -105,7 +105,7 @@ def main():
     parser.add_argument("--pins", required=True)
     parser.add_argument("--entry", action="append", default=[], help="a name; by default the program's entry point")
     parser.add_argument("--interrupt", action="append", default=[], help="a handler that can interrupt everything else")
-    parser.add_argument("--budget", type=int)
+    parser.add_argument("--budgets")
     parser.add_argument("--measured", type=int)
     arguments = parser.parse_args()
     image = Image(arguments.program)
@@ -135,9 +135,11 @@ def main():
     if arguments.measured is not None:
         print(f"  a run has used {arguments.measured:,}")
         failed |= arguments.measured > depth
-    if arguments.budget is not None:
-        print(f"stack: {depth:,} of {arguments.budget:,} octets")
-        failed |= depth > arguments.budget
+    if arguments.budgets:
+        with open(arguments.budgets, "rb") as file:
+            budget = tomllib.load(file)["stack"]
+        print(f"stack: {depth:,} of {budget:,} octets")
+        failed |= depth > budget
     sys.exit(failed)
 
 

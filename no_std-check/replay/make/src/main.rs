@@ -18,7 +18,7 @@ use scene::Scene;
 use strangers::Strangers;
 
 /// What happens, one thing after the other.
-const STEPS: u32 = 6_000;
+const STEPS: u32 = 3_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             _ => scene.command(&mut chance),
         }
         // Some seconds; and three times so long that what is stored expires.
-        let pause = if step % 2_000 == 1_999 { 7_300_000 } else { u64::from(chance.below(3_000)) };
+        let pause = if step % 1_000 == 999 { 7_300_000 } else { u64::from(chance.below(3_000)) };
         scene.run_for(pause);
     }
     let (trace, counts) = scene.end();
