@@ -88,8 +88,8 @@ def frame_of(function):
     for _, mnemonic, operands in function.instructions:
         if mnemonic.startswith("push"):
             octets += 4 * sum(_registers(part) for part in operands.strip("{} ").split(","))
-        elif mnemonic.startswith("sub") and (amount := re.fullmatch(r"sp, (?:sp, )?#(\d+)", operands)):
-            octets += int(amount[1])
+        elif mnemonic.startswith("sub") and (amount := re.fullmatch(r"sp, (?:sp, )?#(\w+)", operands)):
+            octets += int(amount[1], 0)
     return octets
 
 

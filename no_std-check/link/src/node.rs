@@ -28,10 +28,11 @@ pub fn command(node: &mut Node<'_>, octets: &[u8]) {
         node.get_peers(now, target),
         node.announce(now, target, outside(Some(1))),
         node.ping(now, peer()),
-    ] {
-        if let Ok(handle) = handle {
-            node.cancel(QueryHandle::from_bits(outside(handle.to_bits())));
-        }
+    ]
+    .into_iter()
+    .flatten()
+    {
+        node.cancel(QueryHandle::from_bits(outside(handle.to_bits())));
     }
     let (salt, value) = octets.split_at_checked(outside(8)).unwrap_or_default();
     if let Ok(item) = ImmutableItem::new(value) {

@@ -77,7 +77,8 @@ impl Counts {
         let often_enough = |what: &str, needed| self.0.get(what).is_some_and(|times| *times >= needed);
         let needed = NEEDED.into_iter().filter(|(what, _)| !micro || !NOT_MICRO.contains(what));
         // It is asked as often as the larger one, and does a tenth of it at least.
-        let needed = needed.map(|(what, times)| (what, if micro && times < 5_000 { times.div_ceil(10) } else { times }));
+        let needed =
+            needed.map(|(what, times)| (what, if micro && times < 5_000 { times.div_ceil(10) } else { times }));
         needed.filter(|(what, times)| !often_enough(what, *times)).map(|(what, _)| what).collect()
     }
 }

@@ -232,7 +232,8 @@ impl Scene {
     fn turn(&mut self) {
         let mut buf = [0; MAX_DATAGRAM];
         loop {
-            let packet = self.node.poll_transmit(self.now, &mut buf).map(|packet| (packet.to, packet.datagram.to_vec()));
+            let packet =
+                self.node.poll_transmit(self.now, &mut buf).map(|packet| (packet.to, packet.datagram.to_vec()));
             let Some((to, octets)) = packet else { break };
             self.send(to, &Value::decode(&octets).expect("a packet is canonical"));
         }

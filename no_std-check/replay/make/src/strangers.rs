@@ -137,9 +137,7 @@ impl Strangers {
             }
             8 => (Some(next.clone()), signed(&next).with("cas", known.seq)),
             9 => (None, signed(&next).with("cas", known.seq + 5)),
-            10 if chance.below(2) == 0 => {
-                (None, signed(&Known { salt: vec![b's'; 65], ..next }))
-            }
+            10 if chance.below(2) == 0 => (None, signed(&Known { salt: vec![b's'; 65], ..next })),
             10 => (None, signed(&Known { value: string_of(1_001, b'y'), ..next })),
             _ => (Some(next.clone()), signed(&next)),
         };
