@@ -2,6 +2,7 @@
 
 use crate::id::NodeId;
 use crate::limit::Rate;
+use crate::lookup::Parallelism;
 use crate::time::Duration;
 
 /// Settings of a node. Sizes of tables are not here: they follow from the memory that it is given.
@@ -32,6 +33,8 @@ pub struct Config {
     /// Whether a put carries the `target` that no BEP asks for. The `mainline` crate decodes no put without it, and all
     /// others ignore it.
     pub superfluous_target: bool,
+    /// How many questions of one walk are in flight at once.
+    pub parallelism: Parallelism,
     /// How long an item is kept that nobody announces again (BEP 44: 2 hours).
     pub item_lifetime: Duration,
     /// How long a peer is kept that does not announce again. No BEP says; others keep them for 30 to 45 minutes, and
@@ -56,6 +59,7 @@ impl Config {
             joins: true,
             version: Some(*b"B4\x00\x01"),
             superfluous_target: true,
+            parallelism: Parallelism::DEFAULT,
             item_lifetime: Duration::from_secs(2 * 60 * 60),
             peer_lifetime: Duration::from_secs(45 * 60),
             queries: Rate { per_second: 100, burst: 1_000 },

@@ -59,6 +59,7 @@ pub use event::{DropReason, Event, Outcome, PutResult, QueryHandle, Rejection, S
 pub use id::{NodeId, Target};
 pub use item::{ImmutableItem, Item, ItemError, MutableItem};
 pub use limit::Rate;
+pub use lookup::Parallelism;
 pub use memory::{Capacity, Memory, MicroMemory, Storage, TinyMemory};
 pub use node::{MAX_BOOTSTRAP, MAX_DATAGRAM, Node, QuerySlot};
 pub use peers::{Peer, PeerSlot};

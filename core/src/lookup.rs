@@ -13,8 +13,29 @@ pub(crate) const SHORTLIST: usize = 20;
 /// cannot be stored on.
 pub(crate) const MAX_TOKEN: usize = 32;
 
-/// Questions in flight while answers lead nearer, and once one did not: near the target every candidate is needed.
-const WIDTH: (usize, usize) = (4, 8);
+/// How many questions of one walk are in flight at once. More of them find faster, and cost the network more packets.
+///
+/// Whatever is said, there is at least one, and never more than 20 (as many nodes as a walk remembers). A question that
+/// has grown late no longer counts, so that a silent node does not hold up the walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parallelism {
+    /// As long as answers lead nearer to the target. Kademlia's α is 3; most implementations ask 4 to 8.
+    pub narrow: u8,
+    /// From an answer on that named nobody nearer: near the target every candidate is needed. Below `narrow` it counts
+    /// as `narrow`.
+    pub wide: u8,
+}
+
+impl Parallelism {
+    /// 4, widening to 8.
+    pub const DEFAULT: Self = Self { narrow: 4, wide: 8 };
+
+    /// Questions at once at this stage of a walk.
+    pub(crate) fn width(self, near: bool) -> usize {
+        let width = if near { self.wide.max(self.narrow) } else { self.narrow };
+        usize::from(width).clamp(1, SHORTLIST)
+    }
+}
 
 /// Questions in one walk at most: ten times what a walk through the largest network takes. Otherwise a liar that always
 /// names somebody nearer would keep it going for ever.
@@ -240,8 +261,8 @@ impl Lookup {
     }
 
     /// Whom to ask now, if anybody; it counts as asked. To be called until it returns none.
-    pub(crate) fn next(&mut self) -> Option<(CompactAddr, Option<NodeId>)> {
-        let width = if self.near { WIDTH.1 } else { WIDTH.0 };
+    pub(crate) fn next(&mut self, parallelism: Parallelism) -> Option<(CompactAddr, Option<NodeId>)> {
+        let width = parallelism.width(self.near);
         if self.candidates.iter().filter(|candidate| candidate.state == State::Asked).count() >= width {
             return None;
         }
@@ -416,7 +437,7 @@ mod tests {
     }
 
     fn asked(lookup: &mut Lookup) -> Vec<u8> {
-        core::iter::from_fn(|| lookup.next()).map(|(addr, _)| addr.ip()[3]).collect()
+        core::iter::from_fn(|| lookup.next(Parallelism::DEFAULT)).map(|(addr, _)| addr.ip()[3]).collect()
     }
 
     fn answer(lookup: &mut Lookup, number: u8, names: &[u8]) {
@@ -442,6 +463,28 @@ mod tests {
         assert_eq!(asked(&mut lookup), [1, 2, 3, 4]);
         answer(&mut lookup, 1, &[40]);
         assert_eq!(asked(&mut lookup), [5, 6, 7, 8], "and not beyond the K nearest");
+    }
+
+    #[test]
+    fn how_many_are_asked_at_a_time_is_a_setting() {
+        let ask = |parallelism, lookup: &mut Lookup| core::iter::from_fn(|| lookup.next(parallelism)).count();
+        let setting = Parallelism { narrow: 1, wide: 3 };
+        let mut lookup = walk(1..=12);
+        assert_eq!(ask(setting, &mut lookup), 1);
+        answer(&mut lookup, 1, &[]);
+        assert_eq!(ask(setting, &mut lookup), 3);
+    }
+
+    #[test]
+    fn a_walk_asks_somebody_and_no_more_than_it_remembers_whatever_the_setting() {
+        let widths = |narrow, wide| {
+            let parallelism = Parallelism { narrow, wide };
+            (parallelism.width(false), parallelism.width(true))
+        };
+        assert_eq!(widths(4, 8), (4, 8));
+        assert_eq!(widths(0, 0), (1, 1));
+        assert_eq!(widths(6, 2), (6, 6));
+        assert_eq!(widths(3, 255), (3, SHORTLIST));
     }
 
     #[test]
@@ -571,7 +614,7 @@ mod tests {
             let mut lookup = walk([200, 100, 50]);
             for (kind, number, named) in steps {
                 match kind % 6 {
-                    0 => { lookup.next(); }
+                    0 => { lookup.next(Parallelism::DEFAULT); }
                     1 if lookup.candidates().iter().any(|c| c.addr == addr(number)) => {
                         answer(&mut lookup, number, &[named, named.wrapping_add(1)]);
                     }

@@ -279,7 +279,7 @@ impl Node<'_> {
         let query = self.queries.get_mut(slot.index())?;
         match query.phase {
             Phase::Walking => {
-                let (addr, id) = query.lookup.next()?;
+                let (addr, id) = query.lookup.next(self.config.parallelism)?;
                 let method = query.question();
                 let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
                 Some((addr, len))
