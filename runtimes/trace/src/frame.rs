@@ -72,6 +72,14 @@ pub(crate) fn write_output<W: Write>(to: &mut W, output: &Output<'_>) -> Result<
     framing.close()
 }
 
+/// Writes the octets of an output, and nothing else.
+pub(crate) fn write_bare<W: Write>(to: &mut W, output: &Output<'_>) -> Result<(), W::Error> {
+    let mut framing = Framing::new(to);
+    framing.value(output);
+    framing.flush();
+    framing.failure.map_or(Ok(()), Err)
+}
+
 /// The variants of the record that an output in full has: the third of `Record`, the second of `OutputRecord`.
 const FULL_OUTPUT: [u8; 2] = [2, 1];
 

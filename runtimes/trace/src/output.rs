@@ -11,7 +11,9 @@ use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::call::ItemRecord;
+use crate::frame;
 use crate::record::Addr;
+use crate::recorded::Write;
 
 /// What a call returned. The order of the variants, here and below, is part of the format: new ones come last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +224,14 @@ impl<'a> Output<'a> {
             Ok((output, [])) => Some(output),
             _ => None,
         }
+    }
+
+    /// Writes the octets of the output, which are those of an output in full in a trace.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write<W: Write>(&self, to: &mut W) -> Result<(), W::Error> {
+        frame::write_bare(to, self)
     }
 
     pub(crate) const fn of_node(node: &Node<'_>) -> Self {

@@ -150,9 +150,9 @@ pub enum StreamError<E> {
 /// The records of a trace that does not fit into memory, read through a buffer that has room for the longest of them: one
 /// of 2 KiB for what a node in an ordinary network receives, [`MAX_RECORD`] and 7 octets for anything.
 #[derive(Debug)]
-pub struct Stream<'b, R> {
+pub struct Stream<B, R> {
     from: R,
-    buf: &'b mut [u8],
+    buf: B,
     /// What is in the buffer and was not given out.
     start: usize,
     end: usize,
@@ -161,10 +161,10 @@ pub struct Stream<'b, R> {
     ended: bool,
 }
 
-impl<'b, R: Read> Stream<'b, R> {
-    /// The records that `from` has, read through `buf`.
+impl<B: AsRef<[u8]> + AsMut<[u8]>, R: Read> Stream<B, R> {
+    /// The records that `from` has, read through `buf`: a slice that is lent, or anything that owns one.
     #[must_use]
-    pub const fn new(from: R, buf: &'b mut [u8]) -> Self {
+    pub const fn new(from: R, buf: B) -> Self {
         Self { from, buf, start: 0, end: 0, offset: 0, records: 0, ended: false }
     }
 
@@ -192,7 +192,7 @@ impl<'b, R: Read> Stream<'b, R> {
         self.start += len;
         self.offset += len as u64;
         self.records += 1;
-        let octets = self.buf.get(first..self.end).unwrap_or_default();
+        let octets = self.buf.as_ref().get(first..self.end).unwrap_or_default();
         match frame(octets).and_then(|frame| frame.ok_or(Fault::CutOff)) {
             Ok(frame) => Ok(Some(Traced { record: frame.record, offset, len })),
             Err(fault) => {
@@ -205,7 +205,7 @@ impl<'b, R: Read> Stream<'b, R> {
     /// Reads until a whole record is in the buffer, and tells its length; `None` at the end.
     fn fill(&mut self) -> Result<Option<usize>, StreamError<R::Error>> {
         loop {
-            let octets = self.buf.get(self.start..self.end).unwrap_or_default();
+            let octets = self.buf.as_ref().get(self.start..self.end).unwrap_or_default();
             let needed = if self.offset == 0 {
                 match header(octets) {
                     Ok(Some(len)) => {
@@ -224,20 +224,20 @@ impl<'b, R: Read> Stream<'b, R> {
                     Err(fault) => return Err(self.damage(fault)),
                 }
             };
-            if needed > self.buf.len() {
+            if needed > self.buf.as_ref().len() {
                 return Err(self.damage(Fault::NoRoom));
             }
             let is_empty = octets.is_empty();
-            if self.start + needed > self.buf.len() {
-                self.buf.copy_within(self.start..self.end, 0);
+            if self.start + needed > self.buf.as_ref().len() {
+                self.buf.as_mut().copy_within(self.start..self.end, 0);
                 self.end -= self.start;
                 self.start = 0;
             }
-            let room = self.buf.get_mut(self.end..).unwrap_or_default();
+            let room = self.buf.as_mut().get_mut(self.end..).unwrap_or_default();
             match self.from.read(room).map_err(StreamError::Read)? {
                 0 if is_empty && self.offset > 0 => return Ok(None),
                 0 => return Err(self.damage(Fault::CutOff)),
-                read => self.end = (self.end + read).min(self.buf.len()),
+                read => self.end = (self.end + read).min(self.buf.as_ref().len()),
             }
         }
     }

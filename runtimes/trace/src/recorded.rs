@@ -25,6 +25,14 @@ pub trait Write {
     /// # Errors
     /// They were not all taken. Nothing more is written then.
     fn write(&mut self, octets: &[u8]) -> Result<(), Self::Error>;
+
+    /// Passes on what it has gathered, if it gathers anything.
+    ///
+    /// # Errors
+    /// It could not be passed on. Nothing more is written then.
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 impl<W: Write + ?Sized> Write for &mut W {
@@ -32,6 +40,10 @@ impl<W: Write + ?Sized> Write for &mut W {
 
     fn write(&mut self, octets: &[u8]) -> Result<(), W::Error> {
         (**self).write(octets)
+    }
+
+    fn flush(&mut self) -> Result<(), W::Error> {
+        (**self).flush()
     }
 }
 
@@ -109,6 +121,17 @@ impl<'m, W: Write> Recorded<'m, W> {
         self.tape.as_mut().map(|tape| &mut tape.to)
     }
 
+    /// Lets the writer pass on what it has gathered.
+    pub fn flush(&mut self) {
+        let flushed = self.tape.as_mut().map_or(Ok(()), |tape| tape.to.flush());
+        self.heed(flushed);
+    }
+
+    /// Ends the recording at once, without the record that says that the trace is complete. The node goes on without.
+    pub fn stop(&mut self) -> Option<W> {
+        self.tape.take().map(|tape| tape.to)
+    }
+
     /// Ends the trace with a record that says that it is complete, and gives back where it went; `None` if it was not
     /// recorded any more. The node goes on without.
     pub fn finish(&mut self) -> Option<W> {
@@ -118,7 +141,10 @@ impl<'m, W: Write> Recorded<'m, W> {
             digest: tape.digest.octets(),
             state: state(&self.node, tape.now),
         })?;
-        let written = self.tape.as_mut().map_or(Ok(()), |tape| write_record(&mut tape.to, &Record::End(end)));
+        let written = self.tape.as_mut().map_or(Ok(()), |tape| {
+            write_record(&mut tape.to, &Record::End(end))?;
+            tape.to.flush()
+        });
         self.heed(written);
         self.tape.take().map(|tape| tape.to)
     }

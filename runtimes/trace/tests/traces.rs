@@ -276,8 +276,7 @@ fn a_stream_gives_what_a_slice_gives() {
     let trace = recorded(7, Outputs::Full);
     let whole: Vec<_> = Records::new(&trace).unwrap().map(|traced| format!("{traced:?}")).collect();
     for (piece, room) in [(1, 2_048), (7, 1_600), (5_000, 4_096), (usize::MAX, 100_000)] {
-        let mut buf = vec![0; room];
-        let mut stream = Stream::new(Trickle(&trace, piece), &mut buf);
+        let mut stream = Stream::new(Trickle(&trace, piece), vec![0; room]);
         let mut streamed = Vec::new();
         while let Some(traced) = stream.next().unwrap() {
             streamed.push(format!("{:?}", Ok::<_, ()>(traced)));
@@ -288,7 +287,7 @@ fn a_stream_gives_what_a_slice_gives() {
     for len in 0..2_000 {
         let sliced = Records::new(&trace[..len]).and_then(|records| records.collect::<Result<Vec<_>, _>>()).err();
         let mut buf = [0; 2_048];
-        let mut stream = Stream::new(Trickle(&trace[..len], 100), &mut buf);
+        let mut stream = Stream::new(Trickle(&trace[..len], 100), &mut buf[..]);
         let streamed = loop {
             match stream.next() {
                 Ok(Some(_)) => {}
@@ -300,7 +299,7 @@ fn a_stream_gives_what_a_slice_gives() {
         assert_eq!(streamed, sliced, "{len}");
     }
     let mut buf = [0; 60];
-    let mut stream = Stream::new(Trickle(&trace, 100), &mut buf);
+    let mut stream = Stream::new(Trickle(&trace, 100), &mut buf[..]);
     assert!(matches!(stream.next(), Err(StreamError::Damage(Damage { offset: 8, fault: Fault::NoRoom, .. }))));
 }
 
