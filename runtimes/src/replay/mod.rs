@@ -9,7 +9,7 @@ mod show;
 mod tape;
 
 pub use bep44_trace as format;
-pub use bep44_trace::{Damage, Difference, Outputs};
+pub use bep44_trace::{Damage, Difference, Fault, Outputs};
 pub use pcap::{PacketWriter, PcapWriteError, write_pcap};
 pub use play::{Divergence, Played, Player, Report, Until, What, assert_identical, replay};
 pub use read::{Ending, Input, Inputs, TraceError};

@@ -87,6 +87,14 @@ impl<W: Write> PacketWriter<W> {
         Ok(())
     }
 
+    /// Writes out what waits in memory.
+    ///
+    /// # Errors
+    /// Nothing can be written.
+    pub fn finish(self) -> Result<(), PcapWriteError> {
+        self.to.into_writer().flush().map_err(PcapWriteError::Io)
+    }
+
     /// Packets so far.
     #[must_use]
     pub const fn packets(&self) -> u64 {
@@ -140,5 +148,7 @@ pub fn write_pcap<R: io::Read, W: Write>(
             failure = writer.write(played).err();
         }
     })?;
-    failure.map_or(Ok(writer.packets()), Err)
+    let packets = writer.packets();
+    failure.map_or_else(|| writer.finish(), Err)?;
+    Ok(packets)
 }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use bep44_core::addr::CompactAddr;
 use bep44_core::time::Duration;
-use bep44_core::{Capacity, Config, NodeId, Rate};
+use bep44_core::{Capacity, Config, NodeId, Parallelism, Rate};
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
@@ -134,6 +134,8 @@ struct ConfigRecord {
     joins: bool,
     version: Option<[u8; 4]>,
     superfluous_target: bool,
+    #[serde(with = "ParallelismRecord")]
+    parallelism: Parallelism,
     item_lifetime: Duration,
     peer_lifetime: Duration,
     #[serde(with = "RateRecord")]
@@ -141,6 +143,13 @@ struct ConfigRecord {
     #[serde(with = "RateRecord")]
     verifications: Rate,
     report_items: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Parallelism")]
+struct ParallelismRecord {
+    narrow: u8,
+    wide: u8,
 }
 
 #[derive(Serialize, Deserialize)]
