@@ -6,11 +6,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bep44::mutable_torrent::Magnet;
+use bep44::replay::Until;
 use bep44::{MAX_SALT, PublicKey, Target, from_hex};
 use clap::{Args, Parser, Subcommand};
 
 use crate::driver::Runtime;
-use crate::failure::Failure;
 
 const HEADING: &str = "Network";
 
@@ -64,19 +64,9 @@ pub(crate) struct Join {
     /// What drives the node
     #[arg(long, global = true, default_value = "blocking", help_heading = HEADING)]
     pub(crate) runtime: Runtime,
-    /// Write a trace for `replay`
-    #[arg(long, global = true, value_name = "FILE", hide = true)]
-    record: Option<PathBuf>,
-}
-
-impl Join {
-    /// Refuses what this build cannot do.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        if self.record.is_some() {
-            return Err(Failure::not_yet("--record", "leave it out"));
-        }
-        Ok(())
-    }
+    /// Write down all that the node is told and says, for `replay`; the file is as secret as a running node's memory
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,11 +95,8 @@ pub(crate) enum Command {
     Lookup(Lookup),
     /// Run a full node until SIGINT or SIGTERM
     Node(Node),
-    #[command(hide = true, disable_help_flag = true)]
-    Replay {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Feed a trace to a fresh node, and check that it says the same, octet for octet
+    Replay(Replay),
     #[command(hide = true, disable_help_flag = true)]
     Sim {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -236,6 +223,24 @@ pub(crate) struct Node {
     pub(crate) data: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The trace that --record has written
+    pub(crate) file: PathBuf,
+    /// Stop after so many inputs (a number), or so long after the start (a time, such as 1.5s or 20ms)
+    #[arg(long, value_name = "TIME|N", value_parser = until)]
+    pub(crate) until: Option<Until>,
+    /// Show each input and what comes of it, one at a time; Enter for the next
+    #[arg(long, conflicts_with = "dump")]
+    pub(crate) step: bool,
+    /// Show all messages, calls and events, one a line; with -v also calls that brought nothing
+    #[arg(long)]
+    pub(crate) dump: bool,
+    /// Write the packets for Wireshark to this file
+    #[arg(long, value_name = "OUT")]
+    pub(crate) pcap: Option<PathBuf>,
+}
+
 /// A host and a port: an address, or a name to look up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostPort {
@@ -286,6 +291,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+fn until(text: &str) -> Result<Until, String> {
+    let time = |number: &str, unit: f64| {
+        let seconds = number.parse::<f64>().ok().filter(|number| *number >= 0.0)? * unit;
+        Duration::try_from_secs_f64(seconds).ok().map(Until::Time)
+    };
+    // The longest unit first: each of the others ends with an s as well.
+    let units = [("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)];
+    let parsed = match units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))) {
+        Some((number, unit)) => time(number, unit),
+        None => text.parse().ok().map(Until::Call),
+    };
+    parsed.ok_or_else(|| "expected a number of inputs, such as 100, or a time, such as 1.5s or 20ms".to_owned())
 }
 
 /// Nodes that are asked more often than once a second may stop answering.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use bep44::core::wire::Code;
 use bep44::persist::DataError;
+use bep44::replay::RecordError;
 use bep44::{BuildError, Error, ItemError, Outcome};
 use clap::error::ErrorKind;
 use serde_json::{Map, Value, json};
@@ -109,6 +110,13 @@ impl From<BuildError> for Failure {
             BuildError::Data(error) => error.into(),
             error => Self::refused(error.to_string()),
         }
+    }
+}
+
+impl From<RecordError> for Failure {
+    /// Another file will do.
+    fn from(error: RecordError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -3,5 +3,6 @@
 mod commands;
 mod lasting;
 mod network;
+mod replay;
 mod runtimes;
 mod usage;
