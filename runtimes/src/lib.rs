@@ -52,6 +52,8 @@ pub mod mutable_torrent;
 #[cfg(feature = "redb")]
 pub mod persist;
 pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod socket;
 pub mod turn;
 

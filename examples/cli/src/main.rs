@@ -13,6 +13,7 @@ mod node;
 mod output;
 mod put;
 mod signals;
+mod sim;
 mod torrent;
 mod value;
 mod walk;
@@ -54,6 +55,6 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
         Command::Lookup(args) => walk::lookup(args, join, output),
         Command::Node(args) => node::run(args, join, output),
         Command::Replay { .. } => Err(Failure::not_yet("replay", "traces cannot be replayed")),
-        Command::Sim { .. } => Err(Failure::not_yet("sim", "demo runs a small network in real time")),
+        Command::Sim(args) => sim::run(args, output),
     }
 }

@@ -4,4 +4,5 @@ mod commands;
 mod lasting;
 mod network;
 mod runtimes;
+mod sim;
 mod usage;

@@ -112,7 +112,7 @@ fn an_object_says_it_to_programs() {
 
 #[test]
 fn what_this_build_does_not_have() {
-    for args in [&["replay", "file"][..], &["sim", "--nodes", "5"], &["get", TARGET, "--record", "file"]] {
+    for args in [&["replay", "file"][..], &["get", TARGET, "--record", "file"]] {
         refused(args).is_usage(&["not in this build"]);
     }
     refused(&["get", TARGET, "--runtime", "other"]).is_usage(&["blocking"]);
