@@ -1,8 +1,7 @@
-//! Ed25519 and SHA-1: the one room that calls `ed25519-compact` and `sha1`.
+//! Ed25519 and SHA-1: the one room that calls `ed25519-compact` and `sha1_smol`.
 
 use core::fmt;
 use ed25519_compact::{KeyPair, Seed};
-use sha1::{Digest, Sha1};
 
 use crate::id::ID_LEN;
 
@@ -80,11 +79,11 @@ impl fmt::Debug for SecretKey {
 
 /// The SHA-1 of the octets of `pieces`, one after the other.
 pub(crate) fn sha1(pieces: &[&[u8]]) -> [u8; ID_LEN] {
-    let mut digest = Sha1::new();
+    let mut digest = sha1_smol::Sha1::new();
     for piece in pieces {
         digest.update(piece);
     }
-    digest.finalize().into()
+    digest.digest().bytes()
 }
 
 #[cfg(test)]
