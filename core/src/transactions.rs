@@ -77,6 +77,7 @@ pub(crate) enum Age {
 pub struct Transaction {
     id: [u8; TRANSACTION_LEN],
     age: Age,
+    // Not an `Option` of a purpose: its `None` would not be zero in memory.
     open: bool,
     purpose: Purpose,
     node: Option<NodeId>,
@@ -288,8 +289,7 @@ impl<'m> Transactions<'m> {
 
 impl Transaction {
     fn asked(&self) -> Option<Asked> {
-        let asked = Asked { purpose: self.purpose, node: self.node, addr: self.addr, sent: self.sent };
-        self.open.then_some(asked)
+        self.open.then_some(Asked { purpose: self.purpose, node: self.node, addr: self.addr, sent: self.sent })
     }
 }
 

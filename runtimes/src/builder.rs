@@ -15,7 +15,11 @@ use crate::clock::Clock;
 use crate::error::BuildError;
 #[cfg(feature = "redb")]
 use crate::persist::DataDir;
+#[cfg(feature = "replay")]
+use crate::replay::Recording;
 use crate::socket;
+#[cfg(feature = "replay")]
+use crate::turn::Driven;
 use crate::turn::{Command, Turn};
 
 /// Settings of a node that the driver `D` runs. Those that are not given have a default that suits most.
@@ -30,6 +34,8 @@ pub struct Builder<D> {
     patience: Duration,
     #[cfg(feature = "redb")]
     data: Option<Data>,
+    #[cfg(feature = "replay")]
+    recording: Option<Recording>,
     driver: PhantomData<fn() -> D>,
 }
 
@@ -69,6 +75,8 @@ impl<D> Builder<D> {
             patience: Duration::from_secs(60),
             #[cfg(feature = "redb")]
             data: None,
+            #[cfg(feature = "replay")]
+            recording: None,
             driver: PhantomData,
         }
     }
@@ -147,6 +155,14 @@ impl<D> Builder<D> {
         self
     }
 
+    /// Writes all that the node is told and says to a trace: see [`replay`](crate::replay). What the node does is the same
+    /// with and without.
+    #[cfg(feature = "replay")]
+    pub fn record(mut self, recording: Recording) -> Self {
+        self.recording = Some(recording);
+        self
+    }
+
     /// Changes any other setting of the core. The seed is set afterwards.
     pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
@@ -194,7 +210,14 @@ impl<D> Builder<D> {
             sockets.push(socket);
         }
         let clock = Clock::start();
-        let mut node = Node::new(Storage::boxed(&capacity), &config, clock.now());
+        let storage = Storage::boxed(&capacity);
+        #[cfg(not(feature = "replay"))]
+        let mut node = Node::new(storage, &config, clock.now());
+        #[cfg(feature = "replay")]
+        let mut node = match self.recording {
+            Some(recording) => recording.start(storage, &config, clock.now(), &addrs),
+            None => Driven::unrecorded(Node::new(storage, &config, clock.now())),
+        };
         let listens = |addr: &SocketAddr| addrs.iter().any(|own| own.is_ipv4() == addr.is_ipv4());
         for addr in bootstrap.into_iter().filter(listens) {
             node.add_bootstrap(addr).map_err(|source| BuildError::Bootstrap { addr, source })?;
@@ -202,7 +225,7 @@ impl<D> Builder<D> {
         #[cfg(feature = "redb")]
         let sink = data.map(|dir| dir.attach(&mut node, clock.now(), &capacity)).transpose()?;
         #[cfg_attr(not(feature = "redb"), expect(unused_mut, reason = "nothing is added to it"))]
-        let mut turn = Turn::new(node, patience);
+        let mut turn = Turn::driving(node, patience);
         #[cfg(feature = "redb")]
         if let Some(sink) = sink {
             turn.set_sink(sink);

@@ -31,6 +31,9 @@
 //! With the feature `redb` a node can have a data directory, and comes back after a restart with what it held:
 //! `persist`.
 //!
+//! With the feature `replay` every driver can record a trace of all that its node is told and says, which can be replayed,
+//! compared and shown: `replay`.
+//!
 //! To write a driver of one's own: [`turn::Turn`] is all of it but the socket and the timer.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -51,7 +54,11 @@ mod item;
 pub mod mutable_torrent;
 #[cfg(feature = "redb")]
 pub mod persist;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod socket;
 pub mod turn;
 

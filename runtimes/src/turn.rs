@@ -80,7 +80,7 @@ impl AnyItem {
         }
     }
 
-    fn as_item(&self) -> Result<Item<'_>, ItemError> {
+    pub(crate) fn as_item(&self) -> Result<Item<'_>, ItemError> {
         match self {
             Self::Immutable(item) => item.as_item(),
             Self::Mutable(item) => item.as_item(),
@@ -258,6 +258,8 @@ pub enum NodeEvent {
     /// What happens cannot be written down any more (a full disk, for instance); told once, until it works again. The
     /// node goes on, and so do the attempts.
     SavingFailed(String),
+    /// The trace cannot be written any more (a full disk, for instance), and ends here. The node goes on.
+    RecordingFailed(String),
 }
 
 /// Writes down what a node holds, so that another can begin with it.
@@ -280,6 +282,12 @@ pub trait Sink: std::fmt::Debug + Send + Sync {
     /// The node ends: when this returns, everything is written. Called once.
     fn close(&mut self, now: Instant, node: &Node<'static>);
 }
+
+/// The node of a turn: with traces, one that can be recorded.
+#[cfg(feature = "replay")]
+pub(crate) type Driven = bep44_trace::Recorded<'static, crate::replay::Tape>;
+#[cfg(not(feature = "replay"))]
+pub(crate) type Driven = Node<'static>;
 
 /// What a driver has to do next.
 #[derive(Debug)]
@@ -345,7 +353,7 @@ impl Subscriber {
 /// A node and those who wait for it: see the [module](self).
 #[derive(Debug)]
 pub struct Turn {
-    node: Node<'static>,
+    node: Driven,
     patience: Duration,
     waiting: HashMap<QueryHandle, Waiting>,
     tickets: HashMap<Ticket, QueryHandle>,
@@ -361,7 +369,14 @@ pub struct Turn {
 impl Drop for Turn {
     /// A driver that ends in another way than by [`Step::End`] loses nothing either.
     fn drop(&mut self) {
+        #[cfg(feature = "replay")]
+        if std::thread::panicking() {
+            // What has led to the panic is in the trace, which has no end then.
+            self.node.stop();
+        }
         self.close_sink();
+        #[cfg(feature = "replay")]
+        self.node.finish();
     }
 }
 
@@ -369,6 +384,12 @@ impl Turn {
     /// A turn for `node`. A query that has not ended after `patience` fails with [`Error::TimedOut`].
     #[must_use]
     pub fn new(node: Node<'static>, patience: Duration) -> Self {
+        #[cfg(feature = "replay")]
+        let node = Driven::unrecorded(node);
+        Self::driving(node, patience)
+    }
+
+    pub(crate) fn driving(node: Driven, patience: Duration) -> Self {
         Self {
             node,
             patience,
@@ -385,7 +406,7 @@ impl Turn {
 
     /// The node, to read from.
     #[must_use]
-    pub const fn node(&self) -> &Node<'static> {
+    pub fn node(&self) -> &Node<'static> {
         &self.node
     }
 
@@ -401,6 +422,8 @@ impl Turn {
         self.now = now;
         if self.ending {
             self.close_sink();
+            #[cfg(feature = "replay")]
+            self.node.finish();
             return Step::End;
         }
         self.give_up(now);
@@ -417,7 +440,12 @@ impl Turn {
         };
         match due {
             Some((to, len)) => Step::Send(Transmit { to, datagram: &self.outgoing[..len] }),
-            None => Step::Wait(self.deadline()),
+            None => {
+                let deadline = self.deadline();
+                #[cfg(feature = "replay")]
+                self.keep_trace(deadline);
+                Step::Wait(deadline)
+            }
         }
     }
 
@@ -536,7 +564,11 @@ impl Turn {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    #[cfg_attr(
+        not(feature = "replay"),
+        expect(clippy::needless_pass_by_ref_mut, reason = "a trace has the deadline as well")
+    )]
+    fn deadline(&mut self) -> Option<Instant> {
         let patience = self.deadlines.first().map(|(deadline, _)| *deadline);
         let save = self.sink.as_ref().and_then(|sink| sink.due());
         self.node.poll_timeout().into_iter().chain(patience).chain(save).min()
@@ -560,6 +592,16 @@ impl Turn {
         }
         if let Some(mut sink) = self.sink.take() {
             sink.close(self.now, &self.node);
+        }
+    }
+
+    /// Before a pause until `deadline`: puts what is recorded where it outlives the process, and tells why nothing is any
+    /// more, if so.
+    #[cfg(feature = "replay")]
+    fn keep_trace(&mut self, deadline: Option<Instant>) {
+        if let Some(trouble) = crate::replay::keep(&mut self.node, self.now, deadline) {
+            let event = NodeEvent::RecordingFailed(trouble);
+            self.subscribers.retain_mut(|subscriber| subscriber.tell(&event));
         }
     }
 

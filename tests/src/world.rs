@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use bep44_core::time::Duration;
 use bep44_core::{Capacity, Config, Event, Instant, Item, MAX_DATAGRAM, Node, Outcome, QueryHandle, Storage};
+use bep44_trace::{About, Recorded, Write};
 
 /// What a query has brought, kept beyond the event.
 #[derive(Debug, Clone, Default)]
@@ -37,12 +38,28 @@ impl Found {
     }
 }
 
+/// A trace in memory.
+#[derive(Debug, Default)]
+pub struct Tape(Vec<u8>);
+
+impl Write for Tape {
+    type Error = std::convert::Infallible;
+
+    fn write(&mut self, octets: &[u8]) -> Result<(), Self::Error> {
+        self.0.extend_from_slice(octets);
+        Ok(())
+    }
+}
+
+/// A node of a world, which can be recorded.
+pub type Member = Recorded<'static, Tape>;
+
 /// A node and what it has told.
-struct Member {
+struct Place {
     addr: SocketAddr,
     /// Its address in the other family, if it is in both.
     addr6: Option<SocketAddr>,
-    node: Node<'static>,
+    node: Member,
     alive: bool,
     found: Vec<(QueryHandle, Found)>,
 }
@@ -65,7 +82,7 @@ impl Wire {
 pub struct World {
     now: Instant,
     wire: Wire,
-    members: Vec<Member>,
+    members: Vec<Place>,
     /// Packets under way, by arrival and number.
     packets: BTreeMap<(Instant, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     sent: u64,
@@ -95,6 +112,23 @@ impl World {
 
     /// Adds a node and returns its number.
     pub fn add(&mut self, capacity: &Capacity, configure: impl FnOnce(&mut Config)) -> usize {
+        self.add_with(capacity, configure, None)
+    }
+
+    /// Adds a node that is recorded: [`trace`](Self::trace) ends and gives its trace.
+    pub fn add_recorded(&mut self, capacity: &Capacity, about: &About) -> usize {
+        self.add_with(capacity, |_| {}, Some(about))
+    }
+
+    /// The trace of a recorded node, which is not recorded any more.
+    ///
+    /// # Panics
+    /// If it is not recorded.
+    pub fn trace(&mut self, member: usize) -> Vec<u8> {
+        self.members[member].node.finish().expect("the node is recorded").0
+    }
+
+    fn add_with(&mut self, capacity: &Capacity, configure: impl FnOnce(&mut Config), about: Option<&About>) -> usize {
         let number = self.members.len();
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.draw().to_le_bytes());
@@ -106,14 +140,21 @@ impl World {
         let v6 = SocketAddr::from(([0x2600, 0, number as u16, 0, 0, 0, 0, 1], 6_881));
         let addr = if capacity.contacts > 0 { v4 } else { v6 };
         let addr6 = (capacity.contacts > 0 && capacity.contacts6 > 0).then_some(v6);
-        let node = Node::new(Storage::boxed(capacity), &config, self.now);
-        self.members.push(Member { addr, addr6, node, alive: true, found: Vec::new() });
+        let storage = Storage::boxed(capacity);
+        let node = match about {
+            Some(about) => {
+                let about = About { local: Some(v4), local6: Some(v6), ..*about };
+                Member::start(storage, &config, self.now, &about, Tape::default())
+            }
+            None => Member::unrecorded(Node::new(storage, &config, self.now)),
+        };
+        self.members.push(Place { addr, addr6, node, alive: true, found: Vec::new() });
         number
     }
 
     /// Tells `member` the address of `other` as a bootstrap node.
     pub fn introduce(&mut self, member: usize, other: usize) {
-        let Member { addr, addr6, .. } = self.members[other];
+        let Place { addr, addr6, .. } = self.members[other];
         let node = &mut self.members[member].node;
         // A node refuses addresses of a family that it is not in.
         let taken = [Some(addr), addr6].into_iter().flatten().filter(|addr| node.add_bootstrap(*addr).is_ok()).count();
@@ -122,7 +163,7 @@ impl World {
     }
 
     /// Gives a node a command that is no query.
-    pub fn command<T>(&mut self, member: usize, command: impl FnOnce(&mut Node<'static>, Instant) -> T) -> T {
+    pub fn command<T>(&mut self, member: usize, command: impl FnOnce(&mut Member, Instant) -> T) -> T {
         let result = command(&mut self.members[member].node, self.now);
         self.turn(member);
         result
@@ -179,7 +220,7 @@ impl World {
     pub fn query<E: std::fmt::Debug>(
         &mut self,
         member: usize,
-        start: impl FnOnce(&mut Node<'static>, Instant) -> Result<QueryHandle, E>,
+        start: impl FnOnce(&mut Member, Instant) -> Result<QueryHandle, E>,
     ) -> Found {
         let handle = self.start(member, start);
         let give_up = self.now + Duration::from_secs(60);
@@ -198,7 +239,7 @@ impl World {
     pub fn start<E: std::fmt::Debug>(
         &mut self,
         member: usize,
-        start: impl FnOnce(&mut Node<'static>, Instant) -> Result<QueryHandle, E>,
+        start: impl FnOnce(&mut Member, Instant) -> Result<QueryHandle, E>,
     ) -> QueryHandle {
         let handle = start(&mut self.members[member].node, self.now).expect("the node takes the query");
         self.turn(member);
@@ -223,7 +264,7 @@ impl World {
         let packet = self.packets.keys().next().map(|(at, _)| *at);
         let timeout = (0..self.members.len())
             .filter(|member| self.members[*member].alive)
-            .filter_map(|member| Some((self.members[member].node.poll_timeout()?, member)))
+            .filter_map(|member| Some((self.node(member).poll_timeout()?, member)))
             .min();
         let next = packet.into_iter().chain(timeout.map(|(at, _)| at)).min();
         let Some(next) = next.filter(|next| *next < end) else {
@@ -244,7 +285,7 @@ impl World {
     }
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
-        let is_there = |member: &Member| member.alive && (member.addr == to || member.addr6 == Some(to));
+        let is_there = |member: &Place| member.alive && (member.addr == to || member.addr6 == Some(to));
         let Some(member) = self.members.iter().position(is_there) else { return };
         let mut buf = [0; MAX_DATAGRAM];
         let answer = self.members[member].node.handle_datagram(self.now, from, datagram, &mut buf);
@@ -267,7 +308,7 @@ impl World {
             assert_eq!(from.is_ipv6(), to.is_ipv6(), "a node sends only in families that it is in");
             self.send(from, to, datagram);
         }
-        let Member { node, found, .. } = &mut self.members[number];
+        let Place { node, found, .. } = &mut self.members[number];
         while let Some(event) = node.poll_event() {
             note(found, &event);
         }

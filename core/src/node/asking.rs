@@ -318,7 +318,14 @@ impl Node<'_> {
         let aim = query.aim;
         let conflict = query.conflicts();
         let candidate = loop {
-            let candidate = query.lookup.next_to_store_on()?;
+            let Some(candidate) = query.lookup.next_to_store_on() else {
+                // All that were left have been passed over: a spare is asked, or that was all.
+                let question = self.storing_question(now, slot, handle, buf);
+                if question.is_none() {
+                    self.advance_query(now, handle);
+                }
+                return question;
+            };
             if !(conflict && candidate.seq().is_none()) {
                 candidate.marks.set(Marks::RESENT, candidate.storing == Storing::Again);
                 candidate.storing = Storing::Sent;

@@ -26,7 +26,7 @@
 //! | anything but dropped | a newer version of what the node keeps was adopted | adopted, as it is now |
 //! | stored | dropped | nothing: the host never knew of it |
 //! | replaced or refreshed | dropped | dropped |
-//! | dropped | stored again | both, in this order |
+//! | dropped | stored again, or taken back | both, in this order |
 //!
 //! A record that was dropped is kept until that was told, unless the record is needed. Then the report moves to a place
 //! of its own, of which there is one: a host that asks after each packet misses nothing; one that does not may miss that
@@ -651,16 +651,16 @@ impl<'m> Store<'m> {
 
     /// The next thing that happened to an item and was not told yet.
     pub(crate) fn poll_report(&mut self) -> Option<Report<'_>> {
-        if let Some(Displaced { target, mutable, reason }) = self.displaced.take() {
-            return Some(Report::Dropped { target, mutable, reason });
+        if let Some(displaced) = self.displaced.take() {
+            return Some(self.report_drop(displaced));
         }
         let slot = self.reports.pop(&mut self.records)?;
         let record = self.records.get_mut(slot.index())?;
         let pending = record.pending;
-        if let Some(Displaced { target, mutable, reason }) = take_drop(record) {
+        if let Some(displaced) = take_drop(record) {
             self.dropped.remove(&mut self.records, slot);
             self.free.push(&mut self.records, slot);
-            return Some(Report::Dropped { target, mutable, reason });
+            return Some(self.report_drop(displaced));
         }
         record.pending = Pending::Nothing;
         let stored = self.read(slot)?;
@@ -671,6 +671,15 @@ impl<'m> Store<'m> {
             Pending::Adopted => Some(Report::Adopted(stored)),
             Pending::Nothing | Pending::Expired | Pending::Evicted => None,
         }
+    }
+
+    /// The host forgets the item. If it had taken it back before it heard of the drop, it must be told that it is there.
+    fn report_drop(&mut self, Displaced { target, mutable, reason }: Displaced) -> Report<'static> {
+        let kind = if mutable { Kind::Mutable } else { Kind::Immutable };
+        if let Some(slot) = self.find(&target, kind) {
+            self.note(slot, Pending::Stored);
+        }
+        Report::Dropped { target, mutable, reason }
     }
 }
 

@@ -548,6 +548,19 @@ fn restored_items_live_as_long_as_they_had_and_are_not_told() {
 }
 
 #[test]
+fn an_item_that_is_taken_back_before_its_drop_was_told_is_told_after_it() {
+    let mut memory = Memory::new(4, 1_000);
+    let mut store = memory.store(true);
+    store.insert(at(0), &target(1), &immutable(b"1:a"), &from(1)).unwrap();
+    assert_eq!(told(&mut store).len(), 1);
+    store.expire(at(7_200));
+    assert_eq!(store.restore(at(7_200), &target(1), &immutable(b"1:a"), TWO_HOURS), Ok(true));
+    assert!(matches!(store.poll_report(), Some(Report::Dropped { .. })));
+    assert!(matches!(store.poll_report(), Some(Report::Stored(stored)) if stored.target == target(1)));
+    assert_eq!(store.poll_report(), None);
+}
+
+#[test]
 fn memory_that_served_another_store_serves_again() {
     let mut memory = Memory::new(4, 1_000);
     let mut store = memory.store(true);

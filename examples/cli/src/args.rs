@@ -6,11 +6,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bep44::mutable_torrent::Magnet;
+use bep44::replay::Until;
+use bep44::sim::Churn;
 use bep44::{MAX_SALT, PublicKey, Target, from_hex};
 use clap::{Args, Parser, Subcommand};
 
 use crate::driver::Runtime;
-use crate::failure::Failure;
+use crate::sim::Which;
 
 const HEADING: &str = "Network";
 
@@ -64,19 +66,9 @@ pub(crate) struct Join {
     /// What drives the node
     #[arg(long, global = true, default_value = "blocking", help_heading = HEADING)]
     pub(crate) runtime: Runtime,
-    /// Write a trace for `replay`
-    #[arg(long, global = true, value_name = "FILE", hide = true)]
-    record: Option<PathBuf>,
-}
-
-impl Join {
-    /// Refuses what this build cannot do.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        if self.record.is_some() {
-            return Err(Failure::not_yet("--record", "leave it out"));
-        }
-        Ok(())
-    }
+    /// Write down all that the node is told and says, for `replay`; the file is as secret as a running node's memory
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,16 +97,10 @@ pub(crate) enum Command {
     Lookup(Lookup),
     /// Run a full node until SIGINT or SIGTERM
     Node(Node),
-    #[command(hide = true, disable_help_flag = true)]
-    Replay {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
-    #[command(hide = true, disable_help_flag = true)]
-    Sim {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Feed a trace to a fresh node, and check that it says the same, octet for octet
+    Replay(Replay),
+    /// Simulate a network in virtual time: the same seed gives the same report
+    Sim(Sim),
 }
 
 #[derive(Debug, Args)]
@@ -236,6 +222,58 @@ pub(crate) struct Node {
     pub(crate) data: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    /// What is simulated: lossy, hostile, mainline-day, large, hundred-thousand, million, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "lossy")]
+    pub(crate) scenario: String,
+    /// So many nodes
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes: Option<u32>,
+    /// Where all randomness comes from
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// The share of packets that are lost, from 0 to 1
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub(crate) loss: Option<f64>,
+    /// How nodes come and go: none, mainline, or the median session in minutes
+    #[arg(long, value_name = "none|mainline|MINUTES", value_parser = churn)]
+    pub(crate) churn: Option<Churn>,
+    /// So many items are put
+    #[arg(long, value_name = "N")]
+    pub(crate) items: Option<u32>,
+    /// So many times an item is read
+    #[arg(long, value_name = "N")]
+    pub(crate) reads: Option<u32>,
+    /// Simulate on so many threads, which changes nothing but the time that it takes [default: one a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) threads: Option<u32>,
+    /// Write a page with plots, and all numbers, to this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// What the page compares besides: small networks with one thing changed at a time
+    #[arg(long, value_name = "WHICH", default_value = "short", requires = "report")]
+    pub(crate) studies: Which,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The trace that --record has written
+    pub(crate) file: PathBuf,
+    /// Stop after so many inputs (a number), or so long after the start (a time, such as 1.5s or 20ms)
+    #[arg(long, value_name = "TIME|N", value_parser = until)]
+    pub(crate) until: Option<Until>,
+    /// Show each input and what comes of it, one at a time; Enter for the next
+    #[arg(long, conflicts_with = "dump")]
+    pub(crate) step: bool,
+    /// Show all messages, calls and events, one a line; with -v also calls that brought nothing
+    #[arg(long)]
+    pub(crate) dump: bool,
+    /// Write the packets for Wireshark to this file
+    #[arg(long, value_name = "OUT")]
+    pub(crate) pcap: Option<PathBuf>,
+}
+
 /// A host and a port: an address, or a name to look up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostPort {
@@ -288,10 +326,47 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
+fn until(text: &str) -> Result<Until, String> {
+    let time = |number: &str, unit: f64| {
+        let seconds = number.parse::<f64>().ok().filter(|number| *number >= 0.0)? * unit;
+        Duration::try_from_secs_f64(seconds).ok().map(Until::Time)
+    };
+    // The longest unit first: each of the others ends with an s as well.
+    let units = [("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)];
+    let parsed = match units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))) {
+        Some((number, unit)) => time(number, unit),
+        None => text.parse().ok().map(Until::Call),
+    };
+    parsed.ok_or_else(|| "expected a number of inputs, such as 100, or a time, such as 1.5s or 20ms".to_owned())
+}
+
 /// Nodes that are asked more often than once a second may stop answering.
 fn interval(text: &str) -> Result<Duration, String> {
     let expected = || format!("expected a number of seconds from 1 to {}", LONGEST_INTERVAL.as_secs());
     seconds(text).ok().filter(|time| (Duration::from_secs(1)..=LONGEST_INTERVAL).contains(time)).ok_or_else(expected)
+}
+
+fn churn(text: &str) -> Result<Churn, String> {
+    match text {
+        "none" => Ok(Churn::None),
+        "mainline" => Ok(Churn::Mainline),
+        minutes => {
+            let expected = || "expected none, mainline, or a number of minutes from 0.5".to_owned();
+            let minutes: f64 = minutes.parse().ok().filter(|minutes| *minutes >= 0.5).ok_or_else(expected)?;
+            let median = Duration::try_from_secs_f64(minutes * 60.0).map_err(|_| expected())?;
+            // The shape of mainline's sessions.
+            Ok(Churn::Weibull { shape: bep44::sim::churn::MAINLINE.0, median })
+        }
+    }
+}
+
+/// What [`churn`] reads.
+pub(crate) fn churn_text(churn: Churn) -> String {
+    match churn {
+        Churn::None => "none".to_owned(),
+        Churn::Mainline => "mainline".to_owned(),
+        Churn::Weibull { median, .. } => format!("{}", median.as_secs_f64() / 60.0),
+    }
 }
 
 fn sequence_number(text: &str) -> Result<i64, String> {

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bep44::client::Client;
 use bep44::persist::DataDir;
+use bep44::replay::{Recording, RecordingMonitor};
 use bep44::{BuildError, Builder, blocking, smol, tokio};
 use clap::ValueEnum;
 /// Waits for an answer. Every driver has threads of its own, so that none needs this one.
 pub(crate) use futures_lite::future::block_on as wait;
+
+use crate::output::{BAD, Output};
 
 /// What there is to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) read_only: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) data: Option<DataDir>,
+    pub(crate) recording: Option<Recording>,
 }
 
 impl Settings {
@@ -49,13 +53,23 @@ impl Settings {
         if let Some(data) = self.data {
             builder = builder.data(data);
         }
+        if let Some(recording) = self.recording {
+            builder = builder.record(recording);
+        }
         builder.bootstrap(self.bootstrap).read_only(self.read_only)
     }
 }
 
 /// A running node, which ends when this is dropped.
 #[derive(Debug)]
-pub(crate) enum Dht {
+pub(crate) struct Dht {
+    driver: Driver,
+    /// How its trace goes.
+    recording: Option<RecordingMonitor>,
+}
+
+#[derive(Debug)]
+enum Driver {
     Blocking(blocking::Dht),
     Smol(smol::Dht),
     #[cfg(feature = "async-std")]
@@ -69,6 +83,36 @@ pub(crate) enum Dht {
 
 impl Dht {
     pub(crate) fn start(runtime: Runtime, settings: Settings) -> Result<Self, BuildError> {
+        let recording = settings.recording.as_ref().map(Recording::monitor);
+        Ok(Self { driver: Driver::start(runtime, settings)?, recording })
+    }
+
+    /// Ends the node, whoever still holds a handle, and waits until it is gone and all it held is written.
+    pub(crate) fn shutdown(&self) {
+        match &self.driver {
+            Driver::Blocking(dht) => dht.shutdown(),
+            Driver::Smol(dht) => wait(dht.shutdown()),
+            #[cfg(feature = "async-std")]
+            Driver::AsyncStd(dht) => wait(dht.shutdown()),
+            Driver::Tokio { dht, .. } => wait(dht.shutdown()),
+        }
+    }
+}
+
+impl Drop for Dht {
+    /// The process may end right after this, and a trace should have its end.
+    fn drop(&mut self) {
+        if let Some(recording) = &self.recording {
+            self.shutdown();
+            if let Some(failure) = recording.failure() {
+                Output::new(false, 0).note(&format!("{BAD}not recorded{BAD:#} to the end: {failure}"));
+            }
+        }
+    }
+}
+
+impl Driver {
+    fn start(runtime: Runtime, settings: Settings) -> Result<Self, BuildError> {
         Ok(match runtime {
             Runtime::Blocking => Self::Blocking(settings.apply(blocking::Dht::builder()).build()?),
             Runtime::Smol => Self::Smol(settings.apply(smol::Dht::builder()).build()?),
@@ -85,29 +129,18 @@ impl Dht {
             }
         })
     }
-
-    /// Ends the node, whoever still holds a handle, and waits until it is gone and all it held is written.
-    pub(crate) fn shutdown(&self) {
-        match self {
-            Self::Blocking(dht) => dht.shutdown(),
-            Self::Smol(dht) => wait(dht.shutdown()),
-            #[cfg(feature = "async-std")]
-            Self::AsyncStd(dht) => wait(dht.shutdown()),
-            Self::Tokio { dht, .. } => wait(dht.shutdown()),
-        }
-    }
 }
 
 impl Deref for Dht {
     type Target = Client;
 
     fn deref(&self) -> &Client {
-        match self {
-            Self::Blocking(dht) => dht.client(),
-            Self::Smol(dht) => dht.client(),
+        match &self.driver {
+            Driver::Blocking(dht) => dht.client(),
+            Driver::Smol(dht) => dht.client(),
             #[cfg(feature = "async-std")]
-            Self::AsyncStd(dht) => dht.client(),
-            Self::Tokio { dht, .. } => dht.client(),
+            Driver::AsyncStd(dht) => dht.client(),
+            Driver::Tokio { dht, .. } => dht.client(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use bep44::core::wire::Code;
 use bep44::persist::DataError;
+use bep44::replay::RecordError;
 use bep44::{BuildError, Error, ItemError, Outcome};
 use clap::error::ErrorKind;
 use serde_json::{Map, Value, json};
@@ -31,11 +32,6 @@ impl Failure {
     /// Wrong usage; `message` says what to write instead.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { status: 2, ..Self::refused(message) }
-    }
-
-    /// Something that this build does not have.
-    pub(crate) fn not_yet(what: &str, instead: &str) -> Self {
-        Self::usage(format!("{what} is not in this build: {instead}"))
     }
 
     /// Nothing is stored there. "not found" is what scripts look for.
@@ -109,6 +105,13 @@ impl From<BuildError> for Failure {
             BuildError::Data(error) => error.into(),
             error => Self::refused(error.to_string()),
         }
+    }
+}
+
+impl From<RecordError> for Failure {
+    /// Another file will do.
+    fn from(error: RecordError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -12,7 +12,9 @@ mod network;
 mod node;
 mod output;
 mod put;
+mod replay;
 mod signals;
+mod sim;
 mod torrent;
 mod value;
 mod walk;
@@ -39,7 +41,10 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let join = &cli.common.join;
-    join.check()?;
+    let joins = !matches!(cli.command, Command::Demo | Command::Keygen(_) | Command::Replay(_) | Command::Sim { .. });
+    if join.record.is_some() && !joins {
+        return Err(Failure::usage("--record writes down what a node does that joins a network, and this joins none"));
+    }
     match &cli.command {
         Command::Demo => demo::run(join.runtime, output),
         Command::Keygen(args) => key::generate(args, output),
@@ -53,7 +58,7 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
         Command::Ping(args) => walk::ping(args, join, output),
         Command::Lookup(args) => walk::lookup(args, join, output),
         Command::Node(args) => node::run(args, join, output),
-        Command::Replay { .. } => Err(Failure::not_yet("replay", "traces cannot be replayed")),
-        Command::Sim { .. } => Err(Failure::not_yet("sim", "demo runs a small network in real time")),
+        Command::Replay(args) => replay::run(args, output),
+        Command::Sim(args) => sim::run(args, output),
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bep44::Outcome;
 use bep44::persist::DataDir;
+use bep44::replay::Recording;
 use bep44::turn::{Answered, AnyItem, Progress, Want};
 
 use crate::args::{HostPort, Join};
@@ -50,7 +51,8 @@ pub(crate) fn start(
             bind.len()
         )));
     }
-    Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout: Some(join.timeout), data })?)
+    let recording = join.record.as_ref().map(Recording::create).transpose()?;
+    Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout: Some(join.timeout), data, recording })?)
 }
 
 /// The addresses to join through: those given, or the public ones. None if nothing but this host can be reached.

@@ -146,6 +146,10 @@ fn show(event: &NodeEvent, output: &Output) {
             output.object(&json!({ "event": "saving_failed", "message": reason }));
             output.note(&format!("{BAD}not saved{BAD:#}  {reason}: trying again"));
         }
+        NodeEvent::RecordingFailed(reason) => {
+            output.object(&json!({ "event": "recording_failed", "message": reason }));
+            output.note(&format!("{BAD}not recorded{BAD:#}  {reason}: the trace ends here"));
+        }
         _ => {}
     }
 }

@@ -30,6 +30,11 @@ impl Output {
         self.json
     }
 
+    /// Whether more is wanted.
+    pub(crate) const fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// A result, for programs only.
     pub(crate) fn object(&self, object: &Value) {
         if self.json {

@@ -1,5 +1,6 @@
 //! `bep44 watch`: each newer version of a mutable item as it appears, until it is told to stop.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -26,10 +27,11 @@ enum Happening {
 pub(crate) fn run(args: &Watch, join: &Join, output: &Output) -> Result<(), Failure> {
     let (happens, happenings) = channel();
     on_stop(happens.clone(), || Happening::Stop)?;
-    let dht = guest(join, output)?;
+    let dht = Arc::new(guest(join, output)?);
+    let asking = Arc::clone(&dht);
     let (key, salt, interval) = (args.public_key, args.salt.clone().unwrap_or_default(), args.interval);
     // This thread sleeps most of the time, and ends with the process.
-    std::thread::spawn(move || poll(&dht, key, salt.0.as_bytes(), interval, &happens));
+    std::thread::spawn(move || poll(&asking, key, salt.0.as_bytes(), interval, &happens));
     let mut watcher = Watcher { output, interval, is_first: true, out_of_reach: false };
     for happening in happenings {
         match happening {
@@ -37,6 +39,8 @@ pub(crate) fn run(args: &Watch, join: &Join, output: &Output) -> Result<(), Fail
             Happening::Stop => break,
         }
     }
+    // The thread may sleep for long, and holds the node.
+    dht.shutdown();
     Ok(())
 }
 

@@ -70,7 +70,7 @@ use self::file::Database;
 use self::record::{Key, PeerRecord, Snapshot, Stamp};
 use self::writer::{Change, Shared, Writer};
 use crate::error::BuildError;
-use crate::turn::Sink;
+use crate::turn::{Driven, Sink};
 
 /// The version of the tables.
 const FORMAT: u32 = 1;
@@ -235,7 +235,7 @@ impl DataDir {
     /// Gives `node` back what is in the directory, and starts to write down what happens to it.
     pub(crate) fn attach(
         mut self,
-        node: &mut Node<'static>,
+        node: &mut Driven,
         now: Instant,
         capacity: &Capacity,
     ) -> Result<Box<dyn Sink>, BuildError> {
@@ -266,7 +266,7 @@ impl DataDir {
     /// Gives the items back, and tells what has to change on the disk.
     fn restore_items(
         &self,
-        node: &mut Node<'static>,
+        node: &mut Driven,
         now: Instant,
         wall: u64,
         keeps_items: bool,

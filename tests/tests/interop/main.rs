@@ -11,6 +11,7 @@ mod pairs;
 mod peer;
 mod report;
 mod speeds;
+mod traces;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -20,8 +21,12 @@ use report::Report;
 
 type Step = (&'static str, fn(&mut Report));
 
-const STEPS: [Step; 3] =
-    [("pairs", pairs::all), ("speeds", speeds::measured), ("everybody", big::everybody_finds_everything)];
+const STEPS: [Step; 4] = [
+    ("pairs", pairs::all),
+    ("speeds", speeds::measured),
+    ("everybody", big::everybody_finds_everything),
+    ("traces", traces::of_each_driver),
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();

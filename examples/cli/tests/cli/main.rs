@@ -3,5 +3,7 @@
 mod commands;
 mod lasting;
 mod network;
+mod replay;
 mod runtimes;
+mod sim;
 mod usage;

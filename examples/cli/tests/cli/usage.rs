@@ -14,9 +14,10 @@ const KEY: &str = "77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e
 fn without_arguments_it_says_what_it_can_do() {
     let help = run(&[]);
     assert_eq!(help.status, Some(2));
-    for command in
-        ["demo", "keygen", "put", "get", "watch", "publish", "resolve", "announce", "peers", "ping", "lookup", "node"]
-    {
+    for command in [
+        "demo", "keygen", "put", "get", "watch", "publish", "resolve", "announce", "peers", "ping", "lookup", "node",
+        "replay",
+    ] {
         assert!(help.stderr.contains(command), "{help:?}");
     }
     assert_eq!(run(&["--help"]).status, Some(0));
@@ -112,8 +113,5 @@ fn an_object_says_it_to_programs() {
 
 #[test]
 fn what_this_build_does_not_have() {
-    for args in [&["replay", "file"][..], &["sim", "--nodes", "5"], &["get", TARGET, "--record", "file"]] {
-        refused(args).is_usage(&["not in this build"]);
-    }
     refused(&["get", TARGET, "--runtime", "other"]).is_usage(&["blocking"]);
 }
