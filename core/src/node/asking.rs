@@ -175,7 +175,7 @@ impl Node<'_> {
         self.free_query().is_some() && !self.queries.iter().any(runs)
     }
 
-    fn free_query(&self) -> Option<Slot> {
+    pub(super) fn free_query(&self) -> Option<Slot> {
         let at = self.queries.iter().position(|query| query.phase == Phase::Free)?;
         // Handles number the slots with 16 bits.
         Slot::new(at).filter(|_| at < usize::from(u16::MAX))
@@ -342,7 +342,7 @@ impl Node<'_> {
             Method::Put(Put { token: &token, value: &query.value, mutable, target })
         };
         let method = match aim {
-            Aim::PutMutable { .. } => put(Some(mutable)),
+            Aim::PutMutable { .. } | Aim::Keep { mutable: true } => put(Some(mutable)),
             Aim::Announce { port } => Method::AnnouncePeer {
                 info_hash: target,
                 port: match port.and_then(NonZeroU16::new) {
