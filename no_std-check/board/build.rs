@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     // `micro` shows that it would run on a part with half of the memory.
-    for (program, ram) in [("node", 64 * 1_024), ("smoltcp", 64 * 1_024), ("micro", 32 * 1_024)] {
+    for (program, ram) in [("node", 64 * 1_024), ("smoltcp", 64 * 1_024), ("micro", 32 * 1_024), ("cost", 64 * 1_024)] {
         let folder = out.join(program);
         std::fs::create_dir_all(&folder)?;
         let start = 0x2000_0000;

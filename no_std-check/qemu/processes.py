@@ -121,21 +121,25 @@ class Speaker:
         ]
 
 
+def program(name):
+    path = BARE_TARGET / "thumbv7m-none-eabi" / "release" / name
+    check(path.exists(), f"{path} has not been built")
+    return path
+
+
 class Board(Speaker):
     """A firmware on QEMU, reachable at `addr`, and its serial console."""
 
-    def __init__(self, program, addr, boot=(), say="", **arguments):
+    def __init__(self, name, addr, boot=(), say="", **arguments):
         self.addr = addr
         host, port = addr.split(":")
-        words = ["firmware", *(f"boot={node}" for node in boot), *(f"{name}={arguments[name]}" for name in arguments)]
+        words = ["firmware", *(f"boot={node}" for node in boot), *(f"{key}={arguments[key]}" for key in arguments)]
         if say:
             words.append(f"say={say}")
         semihosting = ",".join(["enable=on", "target=native", *(f"arg={word}" for word in words)])
         command = ["qemu-system-arm", "-M", "lm3s6965evb", "-nographic", "-monitor", "none", "-serial", "stdio"]
         command += ["-semihosting-config", semihosting, "-nic", f"user,hostfwd=udp:{host}:{port}-10.0.2.15:6881"]
-        kernel = BARE_TARGET / "thumbv7m-none-eabi" / "release" / program
-        check(kernel.exists(), f"{kernel} has not been built")
-        command += ["-kernel", kernel]
+        command += ["-kernel", program(name)]
         # QEMU says things of its timers that mean nothing.
         super().__init__(f"board {addr}", start(command, stderr=subprocess.DEVNULL))
         listening = self.wait("listening")

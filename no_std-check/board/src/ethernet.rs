@@ -91,4 +91,3 @@ impl firmware::Card for Ethernet {
         TRANSMIT.write(1);
     }
 }
-

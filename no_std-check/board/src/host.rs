@@ -3,16 +3,14 @@
 
 use cortex_m_semihosting::{debug, nr, syscall1};
 use firmware::Arguments;
-use static_cell::StaticCell;
 
 /// Octets of the longest line of parameters.
 const LINE: usize = 512;
 
-/// What the host gives this board to run with; `None` if there is something wrong with it, or at the second call.
-pub fn settings() -> Option<&'static Arguments> {
-    static SETTINGS: StaticCell<Arguments> = StaticCell::new();
-    let settings = SETTINGS.try_init(Arguments::new())?;
-    take(settings).then_some(settings)
+/// What the host gives this board to run with; `None` if there is something wrong with it.
+pub fn settings() -> Option<Arguments> {
+    let mut settings = Arguments::new();
+    take(&mut settings).then_some(settings)
 }
 
 // Its own frame: the line is not needed after it.

@@ -17,7 +17,9 @@ const TRANSMIT_FULL: u32 = 1 << 5;
 pub struct Uart(());
 
 impl Uart {
-    pub(crate) fn start() -> Self {
+    /// The port, switched on.
+    #[must_use]
+    pub fn start() -> Self {
         // Eight bits, with queues; both directions on.
         LINE.write(0x70);
         CONTROL.write(0x301);

@@ -6,8 +6,9 @@ use static_cell::StaticCell;
 
 use crate::arguments::Arguments;
 use crate::command::{Command, Typed};
+use crate::core::error::KeepError;
 use crate::core::event::{DropReason, PutResult, Stored};
-use crate::core::item::ImmutableItem;
+use crate::core::item::{ImmutableItem, ItemError};
 use crate::core::{Config, Event, Instant, Item, Node, Outcome, QueryError, QueryHandle, Stats, Storage};
 use crate::line::Line;
 use crate::published::{MAX_TEXT, Published, bencode, default_key};
@@ -21,41 +22,48 @@ pub struct App<'m, N, C> {
     console: C,
     typed: Typed,
     published: Option<Published>,
-    joining: Option<QueryHandle>,
     /// Only of these is told who answered.
     pinging: Option<QueryHandle>,
     /// Something was asked of the node since its last turn.
     stirred: bool,
 }
 
-/// The node of a board that runs with `settings`, made in `cell`.
+/// The node of a board that runs with `settings`, made in `cell`; `None` if there is one in it already.
 // Its own frame: a node is made on the stack before it is moved where it stays.
 #[inline(never)]
 pub fn node(
     cell: &'static StaticCell<Node<'static>>,
     memory: impl Into<Storage<'static>>,
     settings: &Arguments,
-) -> &'static mut Node<'static> {
+) -> Option<&'static mut Node<'static>> {
     let config = Config { id: settings.id, ..Config::new(settings.seed) };
-    cell.init_with(|| Node::new(memory, &config, Instant::ZERO))
+    cell.try_init_with(|| Node::new(memory, &config, Instant::ZERO))
 }
 
-impl<'m, N: Network, C: Console> App<'m, N, C> {
-    /// The firmware, before its start. (In two steps, because what signs needs more stack than what makes.)
+impl<N: Network, C: Console> App<'static, N, C> {
+    /// The firmware, made in `cell`; `None` if there is one in it already. It has yet to [`start`](Self::start).
+    // Its own frame, and two steps: what makes and what signs need not be on the stack at once.
     #[inline(never)]
-    pub fn new(settings: &Arguments, node: &'m mut Node<'m>, network: &'m mut N, console: C) -> Self {
-        Self {
+    pub fn new(
+        cell: &'static StaticCell<Self>,
+        settings: &Arguments,
+        node: &'static mut Node<'static>,
+        network: &'static mut N,
+        console: C,
+    ) -> Option<&'static mut Self> {
+        cell.try_init_with(move || Self {
             node,
             network,
             console,
             typed: Typed::new(),
             published: Published::new(settings.key.unwrap_or_else(|| default_key(&settings.seed))),
-            joining: None,
             pinging: None,
             stirred: true,
-        }
+        })
     }
+}
 
+impl<N: Network, C: Console> App<'_, N, C> {
     /// Starts: tells the console what is there, and the node whom to join through.
     #[inline(never)]
     pub fn start(&mut self, settings: &Arguments, machine: &mut impl Machine) {
@@ -84,16 +92,14 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
         if self.typed.read(&mut self.console) && !self.obey(now, machine) {
             return false;
         }
-        if let Some(published) = &mut self.published
-            && published.put(now, self.node).is_some()
-        {
-            self.stirred = true;
+        if self.published.as_ref().is_some_and(Published::is_due) {
+            self.publish(now);
         }
         let due = self.stirred || self.node.poll_timeout().is_some_and(|at| at <= now);
         if due || self.network.wants_turn(now) {
             self.stirred = false;
             self.network.turn(now, self.node);
-            self.tell(now);
+            self.tell();
         }
         true
     }
@@ -108,17 +114,24 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
     #[inline(never)]
     fn join(&mut self, now: Instant) {
         let started = self.node.bootstrap(now);
-        self.joining = started.ok();
         self.started("join", started);
     }
 
-    #[inline(never)]
     fn say(&mut self, text: &[u8]) {
-        if let Some(published) = &mut self.published {
-            if !published.say(text) {
-                drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "the text is too long"));
+        if self.published.as_mut().is_some_and(|published| !published.say(text)) {
+            drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "the text is too long"));
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.stirred = true;
+        match self.published.as_mut().map(|published| published.keep(now, self.node)) {
+            Some(Ok(seq)) => drop(Line::new(&mut self.console, "signed").signed("seq", seq)),
+            // With the next number, at the next turn.
+            Some(Err(KeepError::Item(ItemError::SequenceTooLow { .. }))) | None => {}
+            Some(Err(_)) => {
+                drop(Line::new(&mut self.console, "error").text("command", "say").text("message", "not kept"))
             }
-            drop(Line::new(&mut self.console, "signed").signed("seq", published.seq()));
         }
     }
 
@@ -135,7 +148,7 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
 
     /// Does what the line says that was typed; false if that is to end.
     #[inline(never)]
-    fn obey(&mut self, now: Instant, machine: &mut impl Machine) -> bool {
+    fn obey(&mut self, now: Instant, machine: &impl Machine) -> bool {
         // Taken out, so that it may be lent while the rest is changed; the next line begins.
         let typed = core::mem::replace(&mut self.typed, Typed::new());
         let Some(command) = typed.command() else {
@@ -158,9 +171,6 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
             }
             Command::Say(text) => {
                 self.say(text);
-                if let Some(published) = &mut self.published {
-                    published.begin(now);
-                }
                 return true;
             }
             Command::Ping(addr) => {
@@ -181,7 +191,7 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
 
     #[inline(never)]
     fn put(&mut self, now: Instant, text: &[u8]) -> Result<QueryHandle, QueryError> {
-        let mut value = heapless::Vec::<u8, { MAX_TEXT + 4 }>::new();
+        let mut value = heapless::Vec::<u8, { MAX_TEXT + 3 }>::new();
         bencode(text, &mut value);
         let item = ImmutableItem::new(&value).map_err(QueryError::Item)?;
         drop(Line::new(&mut self.console, "putting").hex("target", item.target().as_bytes()));
@@ -189,10 +199,20 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
     }
 
     #[inline(never)]
-    fn status(&mut self, now: Instant, machine: &mut impl Machine) {
+    fn status(&mut self, now: Instant, machine: &impl Machine) {
         let node = &*self.node;
         let Stats {
-            ignored, queries, over_budget, served, refused, verified, asked, answered, timed_out, unsolicited, ..
+            ignored,
+            queries,
+            over_budget,
+            served,
+            refused,
+            verified,
+            asked,
+            answered,
+            timed_out,
+            unsolicited,
+            ..
         } = node.stats();
         let count = |number: usize| number as u64;
         drop(
@@ -218,7 +238,7 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
 
     /// Tells on the console what has happened.
     #[inline(never)]
-    fn tell(&mut self, now: Instant) {
+    fn tell(&mut self) {
         while let Some(event) = self.node.poll_event() {
             let console = &mut self.console;
             match event {
@@ -257,19 +277,16 @@ impl<'m, N: Network, C: Console> App<'m, N, C> {
                         PutResult::Skipped => line.text("result", "skipped"),
                     });
                 }
-                Event::Ended { query, outcome } => {
-                    ended(console, query, &outcome);
-                    if self.joining == Some(query) {
-                        self.joining = None;
-                        if let Some(published) = &mut self.published {
-                            published.begin(now);
-                        }
-                    }
-                    if let Some(published) = &mut self.published
-                        && let Some(seq) = published.ended(now, query, &outcome)
-                    {
-                        let line = Line::new(console, "published").signed("seq", seq);
-                        drop(line.number("accepted", outcome.accepted.into()));
+                Event::Ended { query, outcome } => ended(console, query, &outcome),
+                Event::Announced { target, seq, skipped, outcome, .. } => {
+                    let line = Line::new(console, "published").signed("seq", seq.unwrap_or(0));
+                    let line = line.number("accepted", outcome.accepted.into()).number("copies", outcome.copies.into());
+                    drop(line.flag("skipped", skipped).hex("target", target.as_bytes()));
+                }
+                Event::Adopted(stored) => {
+                    item(console, "adopted", &stored);
+                    if let (Some(published), Some(item)) = (&mut self.published, stored.item.as_mutable()) {
+                        published.adopted(item);
                     }
                 }
                 _ => {}

@@ -28,6 +28,12 @@ pub struct Arguments {
     pub text: heapless::Vec<u8, 32>,
 }
 
+impl Default for Arguments {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Arguments {
     /// What a board runs with that is told nothing.
     #[must_use]
@@ -84,9 +90,7 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
     }
-    text.iter().try_fold(0_u32, |number, digit| {
-        number.checked_mul(10)?.checked_add(char::from(*digit).to_digit(10)?)
-    })
+    text.iter().try_fold(0_u32, |number, digit| number.checked_mul(10)?.checked_add(char::from(*digit).to_digit(10)?))
 }
 
 fn ip(text: &[u8]) -> Option<Ipv4Addr> {
@@ -112,14 +116,16 @@ mod tests {
     #[test]
     fn words_are_taken_and_mistakes_are_named() {
         let mut arguments = Arguments::new();
-        let text = b"firmware ip=192.168.1.7 prefix=16 port=7000 boot=127.0.0.2:6881 boot=1.2.3.4:5 mac=0200000000ff say=hi";
+        let text =
+            b"firmware ip=192.168.1.7 prefix=16 port=7000 boot=127.0.0.2:6881 boot=1.2.3.4:5 mac=0200000000ff say=hi";
         assert_eq!(arguments.take(text), Ok(()));
         assert_eq!(arguments.network.ip, Ipv4Addr::new(192, 168, 1, 7));
         assert_eq!((arguments.network.prefix, arguments.network.port), (16, 7_000));
         assert_eq!(arguments.network.mac, [2, 0, 0, 0, 0, 255]);
         assert_eq!(arguments.bootstrap[..], ["127.0.0.2:6881".parse().unwrap(), "1.2.3.4:5".parse().unwrap()]);
         assert_eq!(arguments.text, b"hi");
-        for wrong in ["ip=1.2.3", "ip=1.2.3.4.5", "ip=1.2.3.256", "port=65536", "port=", "prefix=33", "seed=00", "x=1"] {
+        for wrong in ["ip=1.2.3", "ip=1.2.3.4.5", "ip=1.2.3.256", "port=65536", "port=", "prefix=33", "seed=00", "x=1"]
+        {
             assert_eq!(arguments.take(wrong.as_bytes()), Err(wrong.as_bytes()));
         }
     }

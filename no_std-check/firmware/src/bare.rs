@@ -3,6 +3,7 @@
 use core::net::{SocketAddr, SocketAddrV4};
 
 use bare_udp::{Host, Incoming, MAX_FRAME, Outgoing, PAYLOAD, Settings};
+use static_cell::StaticCell;
 
 use crate::core::{Instant, MAX_DATAGRAM, Node};
 use crate::{Card, Network};
@@ -37,11 +38,18 @@ struct Held {
 }
 
 impl<C: Card> Bare<C> {
-    /// The host of `settings` behind `card`.
-    #[must_use]
-    pub fn new(mut card: C, settings: Settings) -> Self {
+    /// The host of `settings` behind `card`, made in `cell`; `None` if there is one in it already.
+    // Its own frame: it is made on the stack before it is moved where it stays.
+    #[inline(never)]
+    pub fn start(cell: &'static StaticCell<Self>, mut card: C, settings: Settings) -> Option<&'static mut Self> {
         card.set_address(settings.mac);
-        Self { card, host: Host::new(settings), incoming: [0; MAX_FRAME], outgoing: [0; PAYLOAD + MAX_DATAGRAM], held: None }
+        cell.try_init_with(|| Self {
+            card,
+            host: Host::new(settings),
+            incoming: [0; MAX_FRAME],
+            outgoing: [0; PAYLOAD + MAX_DATAGRAM],
+            held: None,
+        })
     }
 
     /// Sends the datagram that lies in `outgoing`, or holds it until its next hop is known, but not past `end`.

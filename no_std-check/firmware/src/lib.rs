@@ -32,8 +32,9 @@ mod published;
 pub use app::{App, node};
 pub use arguments::Arguments;
 pub use bare::Bare;
+pub use line::Line;
 #[cfg(feature = "smoltcp")]
-pub use over_smoltcp::{Buffers, Smoltcp};
+pub use over_smoltcp::{Buffers, Notes, Smoltcp};
 
 pub use bep44_core as core;
 

@@ -6,15 +6,16 @@ use core::net::SocketAddr;
 use crate::Console;
 use crate::hex;
 
-/// A line that is being written. It ends when it is dropped.
-pub(crate) struct Line<'c, C: Console> {
+/// A line that is being written: one object of JSON. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Line<'c, C: Console> {
     console: &'c mut C,
 }
 
 impl<'c, C: Console> Line<'c, C> {
     /// Begins the line of `event`.
     #[inline(never)]
-    pub(crate) fn new(console: &'c mut C, event: &str) -> Self {
+    pub fn new(console: &'c mut C, event: &str) -> Self {
         console.write(b"{\"event\":\"");
         console.write(event.as_bytes());
         console.write(b"\"");
@@ -30,7 +31,7 @@ impl<'c, C: Console> Line<'c, C> {
 
     /// A text of the firmware's own: it needs no escapes.
     #[inline(never)]
-    pub(crate) fn text(mut self, name: &str, text: &str) -> Self {
+    pub fn text(mut self, name: &str, text: &str) -> Self {
         self.name(name);
         self.console.write(b"\"");
         self.console.write(text.as_bytes());
@@ -38,22 +39,25 @@ impl<'c, C: Console> Line<'c, C> {
         self
     }
 
+    /// Yes or no.
     #[inline(never)]
-    pub(crate) fn flag(mut self, name: &str, flag: bool) -> Self {
+    pub fn flag(mut self, name: &str, flag: bool) -> Self {
         self.name(name);
         self.console.write(if flag { b"true" } else { b"false" });
         self
     }
 
+    /// A number that is not below zero.
     #[inline(never)]
-    pub(crate) fn number(mut self, name: &str, number: u64) -> Self {
+    pub fn number(mut self, name: &str, number: u64) -> Self {
         self.name(name);
         decimal(self.console, number);
         self
     }
 
+    /// A number that may be below zero.
     #[inline(never)]
-    pub(crate) fn signed(mut self, name: &str, number: i64) -> Self {
+    pub fn signed(mut self, name: &str, number: i64) -> Self {
         self.name(name);
         if number < 0 {
             self.console.write(b"-");
@@ -62,8 +66,9 @@ impl<'c, C: Console> Line<'c, C> {
         self
     }
 
+    /// Octets, as hexadecimal digits.
     #[inline(never)]
-    pub(crate) fn hex(mut self, name: &str, octets: &[u8]) -> Self {
+    pub fn hex(mut self, name: &str, octets: &[u8]) -> Self {
         self.name(name);
         self.console.write(b"\"");
         for octet in octets {
@@ -75,7 +80,7 @@ impl<'c, C: Console> Line<'c, C> {
 
     /// IPv4 only, as the network is: another address is shown by its port.
     #[inline(never)]
-    pub(crate) fn address(mut self, name: &str, addr: SocketAddr) -> Self {
+    pub fn address(mut self, name: &str, addr: SocketAddr) -> Self {
         self.name(name);
         self.console.write(b"\"");
         if let SocketAddr::V4(addr) = addr {
@@ -94,7 +99,7 @@ impl<'c, C: Console> Line<'c, C> {
 
     /// Several numbers under one name.
     #[inline(never)]
-    pub(crate) fn counts(mut self, name: &str, counts: impl Iterator<Item = (u64, u64)>) -> Self {
+    pub fn counts(mut self, name: &str, counts: impl Iterator<Item = (u64, u64)>) -> Self {
         self.name(name);
         self.console.write(b"{");
         for (number, (key, count)) in counts.enumerate() {

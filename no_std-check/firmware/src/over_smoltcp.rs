@@ -8,29 +8,33 @@ use smoltcp::socket::udp;
 use smoltcp::time::Instant as Time;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 use smoltcp_node::Driver;
+use static_cell::StaticCell;
 
 use crate::core::{Instant, MAX_DATAGRAM, Node};
 use crate::{Card, Network};
 
-/// What smoltcp works in, besides itself: one datagram in each direction, one socket.
+/// Room for one frame and one datagram in each direction.
 #[derive(Debug)]
 pub struct Buffers {
-    metadata: [[udp::PacketMetadata; 1]; 2],
-    payload: [[u8; MAX_DATAGRAM]; 2],
-    sockets: [SocketStorage<'static>; 1],
+    frames: [[u8; MAX_FRAME]; 2],
+    datagrams: [[u8; MAX_DATAGRAM]; 2],
 }
 
 impl Buffers {
-    /// Nothing in them. (Not all zeros: a `static` that began with this would take flash as well.)
+    /// Nothing in them. All octets are zero: a `static` of it takes RAM, and no flash.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default would invite copies of kilobytes; `new` is const")]
     pub const fn new() -> Self {
-        Self {
-            metadata: [[udp::PacketMetadata::EMPTY]; 2],
-            payload: [[0; MAX_DATAGRAM]; 2],
-            sockets: [SocketStorage::EMPTY],
-        }
+        Self { frames: [[0; MAX_FRAME]; 2], datagrams: [[0; MAX_DATAGRAM]; 2] }
     }
+}
+
+/// What smoltcp notes of one datagram in each direction, and of one socket. Not all zeros while it is empty, and so made
+/// when the firmware starts.
+#[derive(Debug)]
+pub struct Notes {
+    metadata: [[udp::PacketMetadata; 1]; 2],
+    sockets: [SocketStorage<'static>; 1],
 }
 
 /// A card, and smoltcp behind it.
@@ -41,11 +45,22 @@ pub struct Smoltcp<C> {
 }
 
 impl<C: Card> Smoltcp<C> {
-    /// The host of `settings` behind `card`; `None` if there are no such addresses.
-    #[must_use]
-    pub fn new(mut card: C, settings: &Settings, buffers: &'static mut Buffers) -> Option<Self> {
+    /// The host of `settings` behind `card`, made in `cell`; `None` if there are no such addresses, or if there is
+    /// something in the cells already.
+    // Its own frame: it is made on the stack before it is moved where it stays.
+    #[inline(never)]
+    pub fn start(
+        cell: &'static StaticCell<Self>,
+        buffers: &'static mut Buffers,
+        notes: &'static StaticCell<Notes>,
+        mut card: C,
+        settings: &Settings,
+    ) -> Option<&'static mut Self> {
+        let Buffers { frames: [incoming, outgoing], datagrams: [received, sent] } = buffers;
+        let Notes { metadata: [about_received, about_sent], sockets } =
+            notes.try_init(Notes { metadata: [[udp::PacketMetadata::EMPTY]; 2], sockets: [SocketStorage::EMPTY] })?;
         card.set_address(settings.mac);
-        let mut card = Frames { card, incoming: [0; MAX_FRAME], outgoing: [0; MAX_FRAME] };
+        let mut card = Frames { card, incoming, outgoing };
         let mut interface =
             Interface::new(Config::new(EthernetAddress(settings.mac).into()), &mut card, Time::from_micros(0));
         let own = IpCidr::new(settings.ip.into(), settings.prefix);
@@ -54,14 +69,13 @@ impl<C: Card> Smoltcp<C> {
         if let Some(gateway) = settings.gateway {
             fits &= interface.routes_mut().add_default_ipv4_route(gateway).is_ok();
         }
-        let Buffers { metadata: [in_about, out_about], payload: [incoming, outgoing], sockets } = buffers;
         let mut socket = udp::Socket::new(
-            udp::PacketBuffer::new(&mut in_about[..], &mut incoming[..]),
-            udp::PacketBuffer::new(&mut out_about[..], &mut outgoing[..]),
+            udp::PacketBuffer::new(&mut about_received[..], &mut received[..]),
+            udp::PacketBuffer::new(&mut about_sent[..], &mut sent[..]),
         );
         fits &= socket.bind(settings.port).is_ok();
         let driver = Driver::new(interface, SocketSet::new(&mut sockets[..]), socket);
-        fits.then_some(Self { card, driver, due: Some(Instant::ZERO) })
+        if fits { cell.try_init(Self { card, driver, due: Some(Instant::ZERO) }) } else { None }
     }
 }
 
@@ -78,8 +92,8 @@ impl<C: Card> Network for Smoltcp<C> {
 /// The card with a frame in each direction, as smoltcp borrows them.
 struct Frames<C> {
     card: C,
-    incoming: [u8; MAX_FRAME],
-    outgoing: [u8; MAX_FRAME],
+    incoming: &'static mut [u8; MAX_FRAME],
+    outgoing: &'static mut [u8; MAX_FRAME],
 }
 
 /// A frame that has arrived.
@@ -123,13 +137,13 @@ impl<C: Card> Device for Frames<C> {
         C: 'd;
 
     fn receive(&mut self, _: Time) -> Option<(Received<'_>, Sending<'_, C>)> {
-        let len = self.card.receive(&mut self.incoming)?;
+        let len = self.card.receive(self.incoming)?;
         let frame = self.incoming.get(..len)?;
-        Some((Received(frame), Sending { card: &mut self.card, frame: &mut self.outgoing }))
+        Some((Received(frame), Sending { card: &mut self.card, frame: self.outgoing }))
     }
 
     fn transmit(&mut self, _: Time) -> Option<Sending<'_, C>> {
-        Some(Sending { card: &mut self.card, frame: &mut self.outgoing })
+        Some(Sending { card: &mut self.card, frame: self.outgoing })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

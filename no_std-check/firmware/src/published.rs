@@ -1,123 +1,87 @@
-//! The item that the board publishes under its own key.
+//! The item that the board publishes under its own key. The node keeps it announced; here it is signed.
 
-use core::time::Duration;
+use crate::core::error::KeepError;
+use crate::core::{Instant, Item, ItemError, MutableItem, Node, PublicKey, SecretKey};
 
-use crate::core::{Instant, Item, MutableItem, Node, Outcome, PublicKey, QueryHandle, SecretKey, Signature};
+/// Octets of the longest text: two digits.
+pub(crate) const MAX_TEXT: usize = 80;
 
-/// How often it is put again: BEP 44 asks for once an hour, and a storing node forgets after two.
-const PERIOD: Duration = Duration::from_secs(60 * 60);
-
-/// How long after a put that nobody has accepted, or that could not begin, it is tried again.
-const RETRY: Duration = Duration::from_secs(5);
-
-/// Octets of the longest text.
-pub(crate) const MAX_TEXT: usize = 100;
-
-/// The item, and when it is put next.
+/// The item: what it says, and the number of its newest version.
 pub(crate) struct Published {
     secret: SecretKey,
     seq: i64,
     /// Bencoded.
-    value: heapless::Vec<u8, { MAX_TEXT + 4 }>,
-    signature: Signature,
-    due: Instant,
-    /// The put that is under way, and the number that it puts.
-    query: Option<(QueryHandle, i64)>,
+    value: heapless::Vec<u8, { MAX_TEXT + 3 }>,
+    /// This version is to be signed, and given to the node.
+    due: bool,
 }
 
 impl Published {
-    /// Before its first version; not due before [`begin`](Self::begin).
+    /// Before its first version.
     pub(crate) fn new(secret: [u8; 32]) -> Option<Self> {
         let secret = SecretKey::from_seed(secret)?;
-        Some(Self {
-            secret,
-            seq: 0,
-            value: heapless::Vec::new(),
-            signature: Signature([0; 64]),
-            due: Instant::FAR,
-            query: None,
-        })
+        Some(Self { secret, seq: 0, value: heapless::Vec::new(), due: false })
     }
 
     pub(crate) fn key(&self) -> PublicKey {
         self.secret.public_key()
     }
 
-    pub(crate) const fn seq(&self) -> i64 {
-        self.seq
+    pub(crate) const fn is_due(&self) -> bool {
+        self.due
     }
 
-    pub(crate) fn item(&self) -> Option<Item<'_>> {
-        MutableItem::new(self.key(), &[], self.seq, &self.value, self.signature).ok().map(Item::Mutable)
-    }
-
-    /// Makes the next version of it, with this text; false if the text is too long.
+    /// The next version is to say this; false if the text is too long.
     pub(crate) fn say(&mut self, text: &[u8]) -> bool {
         let fits = bencode(text, &mut self.value);
-        self.sign(self.seq.saturating_add(1));
+        if fits {
+            self.next_after(self.seq);
+        }
         fits
     }
 
-    /// Its own frame, so that what signing takes of the stack is not on top of what the caller has.
+    fn next_after(&mut self, seq: i64) {
+        self.seq = seq.saturating_add(1);
+        self.due = true;
+    }
+
+    /// Signs the version that is due, and has the node keep it: its number.
+    // Its own frame: signing takes more stack than all else.
     #[inline(never)]
-    fn sign(&mut self, seq: i64) {
-        self.seq = seq;
-        if let Ok(item) = MutableItem::sign(&self.secret, &[], seq, &self.value) {
-            self.signature = *item.signature();
+    pub(crate) fn keep(&mut self, now: Instant, node: &mut Node<'_>) -> Result<i64, KeepError> {
+        self.due = false;
+        let item = MutableItem::sign(&self.secret, &[], self.seq, &self.value)?;
+        let kept = node.keep(now, &Item::Mutable(item));
+        if let Err(KeepError::Item(ItemError::SequenceTooLow { stored })) = kept {
+            self.next_after(stored);
         }
+        kept.map(|()| self.seq)
     }
 
-    /// It is to be put now.
-    pub(crate) fn begin(&mut self, now: Instant) {
-        self.due = now;
-    }
-
-    /// Puts it if it is due; the query that does.
-    pub(crate) fn put(&mut self, now: Instant, node: &mut Node<'_>) -> Option<QueryHandle> {
-        if now < self.due {
-            return None;
+    /// The network has remembered a version that this board has forgotten, as one without memory does when it restarts.
+    /// What the board says is the newest all the same.
+    pub(crate) fn adopted(&mut self, item: &MutableItem<'_>) {
+        if *item.key() == self.key() && item.salt().is_empty() {
+            if item.value() == self.value.as_slice() {
+                self.seq = item.seq();
+            } else {
+                self.next_after(item.seq());
+            }
         }
-        self.due = now + RETRY;
-        if self.query.is_some() {
-            // The last one has not ended; its end says when the next one is due.
-            return None;
-        }
-        let query = node.put(now, &self.item()?, None).ok()?;
-        self.query = Some((query, self.seq));
-        Some(query)
-    }
-
-    /// A query has ended. If it was the one that puts: the number that it has put.
-    pub(crate) fn ended(&mut self, now: Instant, query: QueryHandle, outcome: &Outcome) -> Option<i64> {
-        let (_, put) = self.query.filter(|(own, _)| *own == query)?;
-        self.query = None;
-        let overtaken = outcome.newest.filter(|newest| *newest > put || outcome.accepted == 0 && *newest == put);
-        self.due = now;
-        if let Some(newest) = overtaken.filter(|newest| *newest >= self.seq) {
-            // A board without memory has begun to count anew, and the network remembers more: ours is the newest all the
-            // same.
-            self.sign(newest.saturating_add(1));
-        } else if put == self.seq {
-            self.due = now + if outcome.accepted > 0 { PERIOD } else { RETRY };
-        }
-        Some(put)
     }
 }
 
 /// Writes `text` as a byte string; false if it is too long, and nothing is changed.
 pub(crate) fn bencode<const N: usize>(text: &[u8], out: &mut heapless::Vec<u8, N>) -> bool {
-    if text.len() > MAX_TEXT || text.len() + 4 > N {
+    if text.len() > MAX_TEXT || text.len() + 3 > N {
         return false;
     }
     out.clear();
-    let mut divisor = 100;
-    while divisor > 0 {
-        if text.len() >= divisor || divisor == 1 {
-            let _ = out.push(b'0' + (text.len() / divisor % 10) as u8);
-        }
-        divisor /= 10;
+    // It fits: two digits at most, a colon and the text.
+    if text.len() >= 10 {
+        let _ = out.push(b'0' + (text.len() / 10) as u8);
     }
-    // It fits: three digits, a colon and the text.
+    let _ = out.push(b'0' + (text.len() % 10) as u8);
     let _ = out.push(b':');
     out.extend_from_slice(text).is_ok()
 }
@@ -141,27 +105,40 @@ impl core::fmt::Debug for Published {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{Config, MicroMemory};
+    use std::boxed::Box;
 
     #[test]
     fn texts_are_bencoded() {
-        let mut out = heapless::Vec::<u8, 104>::new();
+        let mut out = heapless::Vec::<u8, { MAX_TEXT + 3 }>::new();
         for (text, expected) in [(&b""[..], &b"0:"[..]), (b"x", b"1:x"), (&[b'y'; 10], b"10:yyyyyyyyyy")] {
             assert!(bencode(text, &mut out));
             assert_eq!(out, expected);
         }
-        assert!(bencode(&[b'z'; 100], &mut out));
-        assert_eq!((&out[..4], out.len()), (&b"100:"[..], 104));
-        assert!(!bencode(&[b'z'; 101], &mut out));
-        assert_eq!(out.len(), 104);
+        assert!(bencode(&[b'z'; 80], &mut out));
+        assert_eq!((&out[..4], out.len()), (&b"80:z"[..], 83));
+        assert!(!bencode(&[b'z'; 81], &mut out));
+        assert_eq!(out.len(), 83);
     }
 
     #[test]
-    fn each_text_is_a_new_version_with_a_right_signature() {
+    fn each_text_is_a_new_version_that_the_node_keeps() {
+        let mut memory = Box::new(MicroMemory::new());
+        let mut node = Node::new(&mut *memory, &Config::new([1; 32]), Instant::ZERO);
         let mut published = Published::new([7; 32]).unwrap();
-        assert!(published.item().is_none());
-        assert!(published.say(b"hello"));
-        assert_eq!(published.seq(), 1);
-        let item = *published.item().unwrap().as_mutable().unwrap();
-        assert_eq!((item.value(), item.verify()), (&b"5:hello"[..], Ok(())));
+        assert!(!published.is_due());
+        for (seq, text) in [(1, "hello"), (2, "world")] {
+            assert!(published.say(text.as_bytes()) && published.is_due());
+            assert_eq!(published.keep(Instant::ZERO, &mut node), Ok(seq));
+            assert!(!published.is_due());
+            let kept = node.kept().next().unwrap();
+            assert_eq!(*kept.item.as_mutable().unwrap().key(), published.key());
+            assert_eq!(kept.item.value(), std::format!("5:{text}").as_bytes());
+        }
+        // Another board with the same key has begun to count anew: it takes the number after the one that is stored.
+        let mut another = Published::new([7; 32]).unwrap();
+        another.say(b"anew");
+        assert!(another.keep(Instant::ZERO, &mut node).is_err() && another.is_due());
+        assert_eq!(another.keep(Instant::ZERO, &mut node), Ok(3));
     }
 }

@@ -85,7 +85,8 @@ impl Neighbours {
     /// answer.
     pub(crate) fn receive(&mut self, now: Millis, frame: &mut [u8], own_mac: MacAddr, own_ip: Ipv4Addr) -> Heard {
         let Some(arp) = frame.get(ETHERNET..).and_then(Arp::parse) else { return Heard::Nothing };
-        if arp.target != own_ip || arp.sender == own_ip || !ethernet::is_unicast(arp.mac) || arp.sender.is_unspecified() {
+        if arp.target != own_ip || arp.sender == own_ip || !ethernet::is_unicast(arp.mac) || arp.sender.is_unspecified()
+        {
             return Heard::Nothing;
         }
         let known = self.find(arp.sender);
@@ -156,15 +157,8 @@ fn message(
 ) -> [u8; MIN_FRAME] {
     let mut frame = [0; MIN_FRAME];
     let header = ethernet::header(mac.unwrap_or(ethernet::BROADCAST), own_mac, EtherType::Arp);
-    let pieces: [&[u8]; 7] = [
-        &header,
-        &KIND,
-        &operation.to_be_bytes(),
-        &own_mac,
-        &own_ip.octets(),
-        &mac.unwrap_or_default(),
-        &ip.octets(),
-    ];
+    let pieces: [&[u8]; 7] =
+        [&header, &KIND, &operation.to_be_bytes(), &own_mac, &own_ip.octets(), &mac.unwrap_or_default(), &ip.octets()];
     for (to, from) in frame.iter_mut().zip(pieces.into_iter().flatten()) {
         *to = *from;
     }

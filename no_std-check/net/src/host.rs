@@ -146,12 +146,13 @@ impl Host {
         frame.get(..(ETHERNET + header.total_len).max(MIN_FRAME))
     }
 
-    /// A datagram is to be sent: its `len` octets lie in `frame` from [`PAYLOAD`](crate::PAYLOAD) on. What is before
+    /// A datagram is to be sent: its `len` octets lie in `frame` from [`PAYLOAD`] on. What is before
     /// them is overwritten. The same call may be made again for the same datagram, as long as the buffer is left alone.
     pub fn send<'f>(&mut self, now: Millis, to: SocketAddrV4, len: usize, frame: &'f mut [u8]) -> Outgoing<'f> {
         let Settings { mac, ip, gateway, port, .. } = self.settings;
         let hop = if self.same_link(*to.ip()) { Some(*to.ip()) } else { gateway };
-        let Some(hop) = hop.filter(|hop| len <= MAX_PAYLOAD && self.is_somebody(*to.ip()) && self.is_somebody(*hop)) else {
+        let Some(hop) = hop.filter(|hop| len <= MAX_PAYLOAD && self.is_somebody(*to.ip()) && self.is_somebody(*hop))
+        else {
             return Outgoing::Unroutable;
         };
         match self.neighbours.look_up(now, hop, mac, ip) {

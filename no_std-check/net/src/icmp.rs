@@ -29,7 +29,8 @@ pub(crate) fn receive(message: &mut [u8], own_ip: Ipv4Addr, port: u16) -> Heard 
         [kind @ ECHO, 0, sum_high, sum_low, ..] => {
             *kind = ECHO_REPLY;
             // The word with the kind is smaller by this much, and so the sum is greater (RFC 1624).
-            let sum = Checksum::default().word(!u16::from_be_bytes([*sum_high, *sum_low])).word(!(u16::from(ECHO) << 8));
+            let sum =
+                Checksum::default().word(!u16::from_be_bytes([*sum_high, *sum_low])).word(!(u16::from(ECHO) << 8));
             [*sum_high, *sum_low] = sum.finish().to_be_bytes();
             Heard::Answer
         }

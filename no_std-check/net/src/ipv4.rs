@@ -46,7 +46,8 @@ pub(crate) fn parse(packet: &[u8]) -> Option<Header> {
 
 /// The same for a packet of which only a beginning is there, as in an ICMP error.
 pub(crate) fn quoted(packet: &[u8]) -> Option<Header> {
-    let [version, _, l0, l1, _, _, f0, f1, _, protocol, _, _, from @ .., t0, t1, t2, t3] = packet.first_chunk::<IPV4>()?;
+    let [version, _, l0, l1, _, _, f0, f1, _, protocol, _, _, from @ .., t0, t1, t2, t3] =
+        packet.first_chunk::<IPV4>()?;
     let [a, b, c, d] = *from;
     let header_len = usize::from(version & 0x0f) * 4;
     // The flag "more fragments", and the offset.

@@ -1,7 +1,7 @@
 //! A node of the DHT on a board that has [`smoltcp`]: the whole driver.
 //!
-//! Call [`Driver::turn`] whenever a frame has arrived, and at the moment that it returned; `../README.md` has the program
-//! around it, and `tests/pair.rs` runs two nodes of it against each other.
+//! Call [`Driver::turn`] whenever a frame has arrived, and at the moment that it returned. `run.rs` beside this file is a
+//! program around it, which `../README.md` shows; `tests/pair.rs` runs two boards of both against each other.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -54,11 +54,15 @@ impl Device for Wire {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = 1_514;
-        capabilities
+        ethernet()
     }
+}
+
+fn ethernet() -> DeviceCapabilities {
+    let mut capabilities = DeviceCapabilities::default();
+    capabilities.medium = Medium::Ethernet;
+    capabilities.max_transmission_unit = 1_514;
+    capabilities
 }
 
 /// A board: its wire, its network stack, its node.
@@ -96,7 +100,12 @@ impl Board {
 }
 
 /// Runs both until neither has anything to do before `end`, or `done` says that it is enough.
-fn run(boards: &mut [Board; 2], mut now: Instant, end: Instant, mut done: impl FnMut(&mut [Board; 2]) -> bool) -> Instant {
+fn run(
+    boards: &mut [Board; 2],
+    mut now: Instant,
+    end: Instant,
+    mut done: impl FnMut(&mut [Board; 2]) -> bool,
+) -> Instant {
     for board in &mut *boards {
         board.turn(now);
     }
@@ -135,9 +144,8 @@ fn two_boards_find_each_other_and_one_stores_what_the_other_puts() {
     boards[0].node.add_bootstrap("192.168.0.2:6881".parse().unwrap()).unwrap();
     let end = Instant::from_secs(60);
     boards[0].node.bootstrap(Instant::ZERO).unwrap();
-    let now = run(&mut boards, Instant::ZERO, end, |boards| {
-        boards.iter().all(|board| board.node.contacts().count() == 1)
-    });
+    let now =
+        run(&mut boards, Instant::ZERO, end, |boards| boards.iter().all(|board| board.node.contacts().count() == 1));
     assert!(now < end, "they have not found each other");
 
     // The longest item there is, so that its datagrams are.
@@ -210,4 +218,128 @@ fn a_burst_is_answered_one_by_one() {
     let before = boards[1].node.stats().served;
     run(&mut boards, now, now + std::time::Duration::from_millis(1), |_| false);
     assert_eq!(boards[1].node.stats().served - before, 64);
+}
+
+/// The program of the README, on two boards in real time: one publishes, the other stores it.
+mod program {
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    // It is shown in the README as it is, and so uses the words of a program, not of a module.
+    #[expect(unreachable_pub, reason = "a program's words")]
+    mod run {
+        include!("../src/run.rs");
+    }
+
+    struct Board {
+        number: u8,
+        start: std::time::Instant,
+        incoming: Receiver<Vec<u8>>,
+        waiting: VecDeque<Vec<u8>>,
+        outgoing: Sender<Vec<u8>>,
+        told: Sender<String>,
+        /// Disconnected when it is enough.
+        end: Receiver<()>,
+    }
+
+    struct Send<'d>(&'d Sender<Vec<u8>>);
+
+    impl phy::TxToken for Send<'_> {
+        fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+            let mut frame = vec![0; len];
+            let result = write(&mut frame);
+            // Nobody hears it who has ended.
+            let _ = self.0.send(frame);
+            result
+        }
+    }
+
+    impl Device for Board {
+        type RxToken<'d> = Received;
+        type TxToken<'d> = Send<'d>;
+
+        fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Send<'_>)> {
+            let frame = self.waiting.pop_front().or_else(|| self.incoming.try_recv().ok())?;
+            Some((Received(frame), Send(&self.outgoing)))
+        }
+
+        fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Send<'_>> {
+            Some(Send(&self.outgoing))
+        }
+
+        fn capabilities(&self) -> DeviceCapabilities {
+            ethernet()
+        }
+    }
+
+    impl run::Board for Board {
+        fn now(&mut self) -> Instant {
+            Instant::from_micros(self.start.elapsed().as_micros() as u64)
+        }
+
+        fn random(&mut self) -> [u8; 32] {
+            [self.number; 32]
+        }
+
+        fn sleep(&mut self, due: Option<Instant>) -> bool {
+            let now = self.now();
+            let longest = Duration::from_millis(50);
+            match self.incoming.recv_timeout(due.map_or(longest, |due| due.since(now).min(longest))) {
+                Ok(frame) => self.waiting.push_back(frame),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The other has ended: only the clock goes on.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(1)),
+            }
+            matches!(self.end.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty))
+        }
+
+        fn tell(&mut self, event: &Event<'_>) {
+            let _ = self.told.send(format!("{event:?}"));
+        }
+    }
+
+    #[test]
+    fn the_program_of_the_readme_publishes_on_another_board() {
+        let ((to_one, one), (to_two, two)) = (channel(), channel());
+        let mut ends = Vec::new();
+        let boards = [(1, one, to_two), (2, two, to_one)].map(|(number, incoming, outgoing)| {
+            let ((told, hears), (end, ending)) = (channel(), channel());
+            ends.push(end);
+            let mut board = Board {
+                number,
+                start: std::time::Instant::now(),
+                incoming,
+                waiting: VecDeque::new(),
+                outgoing,
+                told,
+                end: ending,
+            };
+            let thread = std::thread::spawn(move || {
+                let secret = SecretKey::from_seed([number; 32]).unwrap();
+                let known = Ipv4Address::new(192, 168, 0, 3 - number);
+                run::run(&mut board, &mut TinyMemory::new(), number, known, &secret, b"7:reading");
+            });
+            (thread, hears)
+        });
+        for (_, hears) in &boards {
+            let mut stored = 0;
+            // Its own, which it keeps, and the other's.
+            while stored < 2 {
+                let event = hears.recv_timeout(Duration::from_secs(20)).expect("both items are stored on both boards");
+                stored += usize::from(event.starts_with("ItemStored"));
+            }
+        }
+        drop(ends);
+        for (thread, _) in boards {
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_readme_shows_this_program() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(include_str!("../src/run.rs")), "the README's program is not src/run.rs");
+    }
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use firmware::core::{Node, MicroMemory};
+use firmware::core::{MicroMemory, Node};
 use firmware::{App, Bare};
 use lm3s6965::{Board, Ethernet, Uart, exit, settings};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -16,11 +16,17 @@ static APP: StaticCell<App<'static, Bare<Ethernet>, Uart>> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
-    let (Some(Board { mut machine, ethernet, uart }), Some(settings)) = (Board::take(), settings()) else { exit(false) };
-    let node = firmware::node(&NODE, MEMORY.take(), settings);
-    let network = NETWORK.init_with(|| Bare::new(ethernet, settings.network));
-    let app = APP.init_with(|| App::new(settings, node, network, uart));
-    app.start(settings, &mut machine);
+    exit(run().is_some())
+}
+
+/// Runs until the console says that it is enough; `None` if something is missing.
+fn run() -> Option<()> {
+    let Board { mut machine, ethernet, uart } = Board::take()?;
+    let settings = settings()?;
+    let node = firmware::node(&NODE, MEMORY.try_take()?, &settings)?;
+    let network = Bare::start(&NETWORK, ethernet, settings.network)?;
+    let app = App::new(&APP, &settings, node, network, uart)?;
+    app.start(&settings, &mut machine);
     app.run(&mut machine);
-    exit(true)
+    Some(())
 }
