@@ -141,11 +141,7 @@ impl<'a> MutableItem<'a> {
         let mut writer = Writer::new(&mut buf);
         self.write_signed_head(&mut writer);
         let Some(head) = writer.finish() else { return Err(ItemError::InvalidSignature) };
-        if self.key.verifies(&self.signature, &[head, self.value]) {
-            Ok(())
-        } else {
-            Err(ItemError::InvalidSignature)
-        }
+        if self.key.verifies(&self.signature, &[head, self.value]) { Ok(()) } else { Err(ItemError::InvalidSignature) }
     }
 
     /// The public key (`k`).

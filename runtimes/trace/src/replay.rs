@@ -125,13 +125,7 @@ impl<'m> Replayer<'m> {
             storage: Some(storage.into()),
             node: None,
             is_ended: false,
-            progress: Progress {
-                calls: 0,
-                outputs: 0,
-                now: Instant::ZERO,
-                digest: Digest::NONE,
-                last: Last::Compared,
-            },
+            progress: Progress { calls: 0, outputs: 0, now: Instant::ZERO, digest: Digest::NONE, last: Last::Compared },
         }
     }
 
