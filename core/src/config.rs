@@ -37,6 +37,9 @@ pub struct Config {
     pub parallelism: Parallelism,
     /// How long an item is kept that nobody announces again (BEP 44: 2 hours).
     pub item_lifetime: Duration,
+    /// How often an item that the node keeps is announced again (BEP 44: once an hour). Up to a sixth sooner, drawn anew
+    /// each time; at least a minute.
+    pub keep_interval: Duration,
     /// How long a peer is kept that does not announce again. No BEP says; others keep them for 30 to 45 minutes, and
     /// clients announce again after 15 to 30.
     pub peer_lifetime: Duration,
@@ -61,6 +64,7 @@ impl Config {
             superfluous_target: true,
             parallelism: Parallelism::DEFAULT,
             item_lifetime: Duration::from_secs(2 * 60 * 60),
+            keep_interval: Duration::from_secs(60 * 60),
             peer_lifetime: Duration::from_secs(45 * 60),
             queries: Rate { per_second: 100, burst: 1_000 },
             verifications: Rate { per_second: 20, burst: 200 },

@@ -34,6 +34,34 @@ impl fmt::Display for QueryError {
 
 impl core::error::Error for QueryError {}
 
+/// Why an item is not kept. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeepError {
+    /// There is no memory for it, even if all goes that the node stores for others: forget another item, or give the node
+    /// more.
+    NoRoom,
+    /// It is not an item within the limits, or another version is stored that it may not replace.
+    Item(ItemError),
+}
+
+impl fmt::Display for KeepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom => f.write_str("no memory to keep it: forget another item, or give the node more"),
+            Self::Item(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for KeepError {}
+
+impl From<ItemError> for KeepError {
+    fn from(error: ItemError) -> Self {
+        Self::Item(error)
+    }
+}
+
 impl From<ItemError> for QueryError {
     fn from(error: ItemError) -> Self {
         Self::Item(error)

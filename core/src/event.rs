@@ -6,9 +6,9 @@ use core::net::SocketAddr;
 use crate::addr::{CompactAddr, Family};
 use crate::id::{NodeId, Target};
 use crate::item::Item;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
-pub use crate::store::{DropReason, Stored};
+pub use crate::store::{DropReason, Kept, LastAnnouncement, Stored};
 pub use crate::transactions::QueryHandle;
 
 /// A packet to send: its octets are in the buffer that the caller gave.
@@ -29,7 +29,8 @@ pub enum Event<'a> {
     ItemStored(Stored<'a>),
     /// A newer version of a mutable item is stored here.
     ItemReplaced(Stored<'a>),
-    /// An item that is stored here was announced again: its life starts anew.
+    /// An item that is stored here was announced again: its life starts anew. Or the node keeps it from now on, or no
+    /// longer.
     ItemRefreshed(Stored<'a>),
     /// An item is no longer stored here.
     ItemDropped {
@@ -39,6 +40,23 @@ pub enum Event<'a> {
         mutable: bool,
         /// Why.
         reason: DropReason,
+    },
+    /// Somebody has written a newer version of an item that the node keeps ([`Node::keep`](crate::Node::keep)): this one,
+    /// whose signature is verified, is kept and announced from now on. Told even without
+    /// [`Config::report_items`](crate::Config::report_items).
+    Adopted(Stored<'a>),
+    /// An item that the node keeps was announced (BEP 44: once an hour).
+    Announced {
+        /// Where it is stored.
+        target: Target,
+        /// The sequence number of a mutable one.
+        seq: Option<i64>,
+        /// Whether storing was spared: more than 8 nodes have this version, and among them the 8 closest.
+        skipped: bool,
+        /// Who was asked, who had it, who accepted it.
+        outcome: Outcome,
+        /// When it is announced next.
+        next: Instant,
     },
     /// A query of ours got an answer: one step of its walk.
     Answered {

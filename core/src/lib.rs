@@ -54,8 +54,10 @@ pub mod wire;
 
 pub use config::Config;
 pub use crypto::{PublicKey, SecretKey, Signature};
-pub use error::QueryError;
-pub use event::{DropReason, Event, Outcome, PutResult, QueryHandle, Rejection, Stored, Transmit};
+pub use error::{KeepError, QueryError};
+pub use event::{
+    DropReason, Event, Kept, LastAnnouncement, Outcome, PutResult, QueryHandle, Rejection, Stored, Transmit,
+};
 pub use id::{NodeId, Target};
 pub use item::{ImmutableItem, Item, ItemError, MutableItem};
 pub use limit::Rate;

@@ -143,6 +143,8 @@ pub(crate) struct Lookup {
     near: bool,
     /// The walk is after nodes to store on: one that gave no token does not count.
     pub(crate) needs_tokens: bool,
+    /// How many of the closest must have answered before the walk ends: K, unless it is to count copies.
+    pub(crate) wanted: u8,
     pub(crate) asked: u16,
     pub(crate) answered: u16,
     pub(crate) failed: u16,
@@ -155,6 +157,7 @@ impl Lookup {
             candidates: heapless::Vec::new(),
             near: false,
             needs_tokens: false,
+            wanted: K as u8,
             asked: 0,
             answered: 0,
             failed: 0,
@@ -167,6 +170,7 @@ impl Lookup {
         self.candidates.clear();
         self.near = false;
         self.needs_tokens = false;
+        self.wanted = K as u8;
         self.asked = 0;
         self.answered = 0;
         self.failed = 0;
@@ -283,7 +287,7 @@ impl Lookup {
                 State::Late => {}
                 _ => counted += usize::from(candidate.is_alive(self.needs_tokens)),
             }
-            if counted == K {
+            if counted == usize::from(self.wanted) {
                 break;
             }
         }
@@ -344,14 +348,14 @@ impl Lookup {
         }
     }
 
-    /// Whether the walk has come to its end: the K closest of those that it still counts on have answered. As long as
+    /// Whether the walk has come to its end: as many as are wanted of the closest of those that it still counts on have answered. As long as
     /// nobody at all has answered, it waits for every question.
     pub(crate) fn is_finished(&self) -> bool {
         if self.answered == 0 {
             return self.candidates.iter().all(|candidate| candidate.state == State::Failed);
         }
         let alive = self.candidates.iter().filter(|candidate| candidate.is_alive(self.needs_tokens));
-        alive.take(K).all(|candidate| candidate.state == State::Answered)
+        alive.take(self.wanted.into()).all(|candidate| candidate.state == State::Answered)
     }
 
     /// Whether a node with this id would be one of the K to store on.

@@ -210,18 +210,19 @@ impl<'m> Table<'m> {
         if *id == self.own {
             return Admission::Declined;
         }
+        // Somebody else's id may be claimed from anywhere: an address that still answers keeps it.
+        let elsewhere = |known: &Contact| known.addr != *addr && known.standing(now) != Standing::Bad;
+        if self.position(id).and_then(|at| self.contacts.get(at)).is_some_and(elsewhere) {
+            return Admission::Declined;
+        }
+        // The address has a new id: the old one is gone.
+        if let Some(at) = self.contacts.iter().position(|contact| contact.addr == *addr && contact.id != *id) {
+            self.contacts.remove(at);
+        }
         if let Some(contact) = self.position(id).and_then(|at| self.contacts.get_mut(at)) {
-            // Somebody else's id may be claimed from anywhere: an address that still answers keeps it.
-            if contact.addr != *addr && contact.standing(now) != Standing::Bad {
-                return Admission::Declined;
-            }
             *contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 0, probed: false };
             self.note_change(id, now);
             return Admission::Known;
-        }
-        // The address has a new id: the old one is gone.
-        if let Some(at) = self.contacts.iter().position(|contact| contact.addr == *addr) {
-            self.contacts.remove(at);
         }
         let bucket = self.bucket(id);
         let range = self.range(bucket);
@@ -520,6 +521,13 @@ mod tests {
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
             assert_eq!(table.answered(Instant::ZERO, &id(0x40, 1), &addr(1)), Admission::Added);
             assert_eq!(table.contacts().len(), 1);
+            // And if the id is that of a contact that was lost elsewhere.
+            table.answered(Instant::ZERO, &id(0x80, 1), &addr(2));
+            table.failed(&addr(2), None);
+            table.failed(&addr(2), None);
+            assert_eq!(table.answered(Instant::ZERO, &id(0x80, 1), &addr(1)), Admission::Known);
+            let contacts: Vec<_> = table.contacts().iter().map(|contact| (contact.id, contact.addr)).collect();
+            assert_eq!(contacts, [(id(0x80, 1), addr(1))]);
         });
     }
 

@@ -57,6 +57,8 @@ pub mod persist;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod socket;
 pub mod turn;
 

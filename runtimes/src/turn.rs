@@ -80,7 +80,7 @@ impl AnyItem {
         }
     }
 
-    fn as_item(&self) -> Result<Item<'_>, ItemError> {
+    pub(crate) fn as_item(&self) -> Result<Item<'_>, ItemError> {
         match self {
             Self::Immutable(item) => item.as_item(),
             Self::Mutable(item) => item.as_item(),

@@ -188,8 +188,8 @@ fn read(octets: &[u8], at: &mut usize) -> Result<Value, String> {
     let fault = |what: &str, at: usize| format!("{what} at {at} of {}", octets.escape_ascii());
     match octets.get(*at) {
         Some(b'i') => {
-            let end =
-                *at + octets[*at..].iter().position(|octet| *octet == b'e').ok_or(fault("endless integer", *at))?;
+            let end = *at
+                + octets[*at..].iter().position(|octet| *octet == b'e').ok_or_else(|| fault("endless integer", *at))?;
             let text = String::from_utf8_lossy(&octets[*at + 1..end]);
             let number: i128 = text.parse().map_err(|_| fault("no number", *at))?;
             if number.to_string() != text {
@@ -228,13 +228,13 @@ fn read(octets: &[u8], at: &mut usize) -> Result<Value, String> {
 fn read_bytes(octets: &[u8], at: &mut usize) -> Result<Vec<u8>, String> {
     let fault = |what: &str, at: usize| format!("{what} at {at} of {}", octets.escape_ascii());
     let rest = octets.get(*at..).unwrap_or_default();
-    let colon = rest.iter().position(|octet| *octet == b':').ok_or(fault("no string", *at))?;
+    let colon = rest.iter().position(|octet| *octet == b':').ok_or_else(|| fault("no string", *at))?;
     let text = String::from_utf8_lossy(&rest[..colon]);
     let len: usize = text.parse().map_err(|_| fault("no length", *at))?;
     if len.to_string() != text {
         return Err(fault("length not canonical", *at));
     }
-    let bytes = rest.get(colon + 1..colon + 1 + len).ok_or(fault("string too short", *at))?;
+    let bytes = rest.get(colon + 1..colon + 1 + len).ok_or_else(|| fault("string too short", *at))?;
     *at += colon + 1 + len;
     Ok(bytes.to_vec())
 }
@@ -399,11 +399,13 @@ impl Writer {
     /// The arguments of a put of a mutable item, without id and token.
     #[must_use]
     pub fn item(&self, salt: &[u8], seq: i64, value: &[u8]) -> Value {
-        let arguments = dict()
-            .with("k", self.key())
-            .with("seq", seq)
-            .with("sig", self.sign(&Self::signed(salt, seq, value)))
-            .with("v", raw(value));
+        self.item_with(salt, seq, value, self.sign(&Self::signed(salt, seq, value)))
+    }
+
+    /// The same with a signature that was made elsewhere.
+    #[must_use]
+    pub fn item_with(&self, salt: &[u8], seq: i64, value: &[u8], signature: [u8; 64]) -> Value {
+        let arguments = dict().with("k", self.key()).with("seq", seq).with("sig", signature).with("v", raw(value));
         if salt.is_empty() { arguments } else { arguments.with("salt", salt) }
     }
 

@@ -99,6 +99,25 @@ pub enum Told {
     Put(QueryHandle, SocketAddr, PutResult),
     /// [`Event::Ended`].
     Ended(QueryHandle, Outcome),
+    /// [`Event::Adopted`].
+    Adopted(Kept),
+    /// [`Event::Announced`].
+    Announced(Announced),
+}
+
+/// A copy of [`Event::Announced`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Where the item is stored.
+    pub target: Id,
+    /// The sequence number of a mutable one.
+    pub seq: Option<i64>,
+    /// Whether storing was spared.
+    pub skipped: bool,
+    /// Who had it, who accepted it.
+    pub outcome: Outcome,
+    /// When it is announced next.
+    pub next: Instant,
 }
 
 impl From<Event<'_>> for Told {
@@ -114,6 +133,10 @@ impl From<Event<'_>> for Told {
             Event::Peers { query, peers } => Self::Peers(query, peers.collect()),
             Event::Put { query, addr, result, .. } => Self::Put(query, addr, result),
             Event::Ended { query, outcome } => Self::Ended(query, outcome),
+            Event::Adopted(stored) => Self::Adopted((&stored).into()),
+            Event::Announced { target, seq, skipped, outcome, next } => {
+                Self::Announced(Announced { target: *target.as_bytes(), seq, skipped, outcome, next })
+            }
             other => panic!("an event that the tests do not know: {other:?}"),
         }
     }
@@ -483,6 +506,7 @@ impl<'m> Script<'m> {
     /// If it does not end within ten minutes.
     pub fn finish(&mut self, handle: QueryHandle) -> Outcome {
         let end = self.now + Duration::from_secs(600);
+        let mut goes_on = true;
         loop {
             self.tell();
             let ended = self.events.iter().find_map(|event| match event {
@@ -492,8 +516,19 @@ impl<'m> Script<'m> {
             if let Some(outcome) = ended {
                 return outcome;
             }
-            assert!(self.step(end), "the query does not end");
+            assert!(goes_on, "the query does not end");
+            goes_on = self.step(end);
         }
+    }
+
+    /// What was told of announcements of kept items.
+    #[must_use]
+    pub fn announced(&self) -> Vec<Announced> {
+        let of = |event: &Told| match event {
+            Told::Announced(announced) => Some(announced.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(of).collect()
     }
 
     /// The items that a query has found, in the order in which it told them.

@@ -162,6 +162,13 @@ impl World {
         self.turn(member);
     }
 
+    /// Gives a node a command that is no query.
+    pub fn command<T>(&mut self, member: usize, command: impl FnOnce(&mut Member, Instant) -> T) -> T {
+        let result = command(&mut self.members[member].node, self.now);
+        self.turn(member);
+        result
+    }
+
     /// Takes a node off the network without a word.
     pub fn kill(&mut self, member: usize) {
         self.members[member].alive = false;

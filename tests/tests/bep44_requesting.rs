@@ -396,6 +396,28 @@ fn line_77_a_node_is_sent_the_number_that_it_returned_but_never_one_above_what_w
 }
 
 #[test]
+fn line_77_a_put_ends_where_only_the_node_itself_or_one_that_takes_nothing_holds_a_newer_version() {
+    let skipped = |script: &Script<'_>| {
+        let is_it = |event: &&Told| matches!(event, Told::Put(_, _, PutResult::Skipped));
+        script.events.iter().filter(is_it).count()
+    };
+    // Our own node is one of the closest, and nobody else holds anything.
+    let mut script = network(3, |_, remote| remote);
+    assert_eq!(script.node.restore_item(script.now, &mutable(b"", 6, b"1:a"), Duration::from_secs(60)), Ok(true));
+    let outcome = put(&mut script, &mutable(b"", 9, b"1:b"), Some(4));
+    assert_eq!((outcome.accepted, outcome.rejected.to_vec()), (0, vec![Rejection { code: 301, count: 1 }]));
+    assert_eq!((puts(&script, 3).len(), skipped(&script)), (0, 3));
+    // Another node holds it, and gives no token.
+    let mut script = network(3, |number, remote| match number {
+        1 => Remote { token: None, ..remote.holding(writer().found(b"", 6, b"1:a")) },
+        _ => remote,
+    });
+    let outcome = put(&mut script, &mutable(b"", 9, b"1:b"), Some(4));
+    assert_eq!((outcome.accepted, outcome.newest), (0, Some(6)));
+    assert_eq!((puts(&script, 3).len(), skipped(&script)), (0, 2));
+}
+
+#[test]
 fn line_56_a_put_that_is_repeated_with_its_old_cas_succeeds_where_it_has_been_stored() {
     // Half of the nodes stored it the first time, and the answers were lost.
     let mut script = network(6, |number, remote| match number {

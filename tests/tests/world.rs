@@ -87,6 +87,66 @@ fn an_update_replaces_and_a_stale_write_or_a_conflict_does_not() {
     assert_eq!(get_mutable(&mut world, 6, &key, b""), Some((2, b"3:two".to_vec())));
 }
 
+/// Half of the network dies and is replaced, a node at a time over a day; whether an item is found each hour.
+fn found_through_a_day(seed: u64, keep: bool) -> Vec<bool> {
+    let mut world = World::joined(seed, Wire::GOOD, 30);
+    let key = secret(7);
+    let item = Item::Mutable(MutableItem::sign(&key, b"", 5, b"4:kept").unwrap());
+    let target = item.target();
+    assert_eq!(world.query(1, |node, now| node.put(now, &item, None)).ended().accepted, 8);
+    if keep {
+        world.command(1, |node, now| node.keep(now, &item)).unwrap();
+    } else {
+        // The copy that the writer may have counts as little as any other.
+        assert!(!world.command(1, |node, now| node.forget(now, &target)));
+    }
+    let mut newest = 2;
+    (0..24)
+        .map(|hour| {
+            world.run(Duration::from_secs(1_800));
+            // One of those that hold it, if it is not the keeper or the one that all others were introduced to.
+            let victim = world.holders(&target).into_iter().find(|member| *member > 2).unwrap_or(3 + hour);
+            world.kill(victim);
+            newest = world.add(&Capacity::home(), |_| {});
+            world.introduce(newest, 0);
+            world.run(Duration::from_secs(1_800));
+            get_mutable(&mut world, newest, &key, b"") == Some((5, b"4:kept".to_vec()))
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_kept_is_found_for_a_day_though_those_who_hold_it_die_and_what_is_not_is_gone_after_two_hours() {
+    assert_eq!(found_through_a_day(40, true), [true; 24]);
+    let without = found_through_a_day(40, false);
+    assert!(without[0], "within two hours");
+    assert_eq!(without[2..], [false; 22]);
+}
+
+#[test]
+fn several_who_keep_one_item_agree_on_its_newest_version() {
+    let mut world = World::joined(44, Wire::GOOD, 30);
+    let key = secret(7);
+    let version = |seq| Item::Mutable(MutableItem::sign(&key, b"", seq, b"4:kept").unwrap());
+    let keepers = [4, 9, 17, 25];
+    for (seq, keeper) in [1, 3, 2, 3].into_iter().zip(keepers) {
+        world.command(keeper, |node, now| node.keep(now, &version(seq))).unwrap();
+    }
+    world.run(Duration::from_secs(3 * 3_600));
+    for keeper in keepers {
+        let kept: Vec<_> = world.node(keeper).kept().filter_map(|kept| Some(kept.item.as_mutable()?.seq())).collect();
+        assert_eq!(kept, [3], "keeper {keeper}");
+    }
+    // A new version by somebody who keeps nothing reaches them all.
+    assert!(world.query(2, |node, now| node.put(now, &version(8), None)).ended().accepted > 0);
+    world.run(Duration::from_secs(2 * 3_600));
+    for keeper in keepers {
+        let kept: Vec<_> = world.node(keeper).kept().filter_map(|kept| Some(kept.item.as_mutable()?.seq())).collect();
+        assert_eq!(kept, [8], "keeper {keeper}");
+    }
+    assert_eq!(get_mutable(&mut world, 20, &key, b""), Some((8, b"4:kept".to_vec())));
+}
+
 #[test]
 fn peers_are_found() {
     let mut world = World::joined(4, Wire::GOOD, 20);

@@ -49,6 +49,7 @@ impl Node<'_> {
         let from = &asked.addr;
         let invalid = query.outcome.invalid;
         let copy = query.take_in(from, reply);
+        let replaced = query.phase == Phase::Storing && query.aim.keeps() && query.value_untold;
         if query.outcome.invalid != invalid {
             // Who sends a forged value is not asked for nodes either, nor given anything to store.
             return self.on_no_answer(now, handle, from);
@@ -77,6 +78,9 @@ impl Node<'_> {
                 }
             }
             query.lookup.on_named(nearer);
+        }
+        if replaced && let Some(slot) = self.slot_of(handle) {
+            self.on_kept_replaced(slot);
         }
         self.advance_query(now, handle);
     }
@@ -244,7 +248,9 @@ impl Node<'_> {
         let was_over = query.phase == Phase::Ended;
         if query.phase == Phase::Walking && (query.is_satisfied() || query.lookup.is_finished()) {
             query.phase = if query.aim.stores() { Phase::Storing } else { Phase::Ended };
-            if query.phase == Phase::Storing {
+            if query.aim.keeps() {
+                self.on_kept_read(slot);
+            } else if query.phase == Phase::Storing {
                 self.judge_own(slot);
             }
         }
@@ -273,6 +279,10 @@ impl Node<'_> {
             query.conclude();
             if !was_over {
                 self.store_own(now, slot);
+            }
+            let Some(query) = self.queries.get_mut(slot.index()) else { return };
+            if query.aim.keeps() && !was_over {
+                self.on_kept_announced(now, slot);
             }
             let Some(query) = self.queries.get_mut(slot.index()) else { return };
             if query.internal {

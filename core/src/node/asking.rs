@@ -175,7 +175,7 @@ impl Node<'_> {
         self.free_query().is_some() && !self.queries.iter().any(runs)
     }
 
-    fn free_query(&self) -> Option<Slot> {
+    pub(super) fn free_query(&self) -> Option<Slot> {
         let at = self.queries.iter().position(|query| query.phase == Phase::Free)?;
         // Handles number the slots with 16 bits.
         Slot::new(at).filter(|_| at < usize::from(u16::MAX))
@@ -318,7 +318,14 @@ impl Node<'_> {
         let aim = query.aim;
         let conflict = query.conflicts();
         let candidate = loop {
-            let candidate = query.lookup.next_to_store_on()?;
+            let Some(candidate) = query.lookup.next_to_store_on() else {
+                // All that were left have been passed over: a spare is asked, or that was all.
+                let question = self.storing_question(now, slot, handle, buf);
+                if question.is_none() {
+                    self.advance_query(now, handle);
+                }
+                return question;
+            };
             if !(conflict && candidate.seq.is_none()) {
                 candidate.resent = candidate.storing == Storing::Again;
                 candidate.storing = Storing::Sent;
@@ -342,7 +349,7 @@ impl Node<'_> {
             Method::Put(Put { token: &token, value: &query.value, mutable, target })
         };
         let method = match aim {
-            Aim::PutMutable { .. } => put(Some(mutable)),
+            Aim::PutMutable { .. } | Aim::Keep { mutable: true } => put(Some(mutable)),
             Aim::Announce { port } => Method::AnnouncePeer {
                 info_hash: target,
                 port: match port.and_then(NonZeroU16::new) {

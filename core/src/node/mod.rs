@@ -1,9 +1,11 @@
 //! The node: where the tables meet. Its public methods are here; what they do is in the other files of this folder:
 //! [`serve`] answers strangers; [`query`] is one query of ours, which starts and asks in [`asking`], goes on in
-//! [`answers`] and is reported by [`telling`]; [`upkeep`] keeps the routing table and the clock.
+//! [`answers`] and is reported by [`telling`]; [`keep`] announces items again; [`upkeep`] keeps the routing table and the
+//! clock.
 
 mod answers;
 mod asking;
+mod keep;
 mod query;
 mod serve;
 mod telling;
@@ -14,8 +16,8 @@ use core::net::SocketAddr;
 use crate::addr::{CompactAddr, Family};
 use crate::config::Config;
 use crate::crypto::PublicKey;
-use crate::error::QueryError;
-use crate::event::{Event, QueryHandle, Stored, Transmit};
+use crate::error::{KeepError, QueryError};
+use crate::event::{Event, Kept, QueryHandle, Stored, Transmit};
 use crate::id::{NodeId, Target};
 use crate::item::{Item, ItemError, MAX_SALT};
 use crate::limit::Limit;
@@ -125,6 +127,8 @@ pub struct Node<'m> {
     verification_limit: Limit,
     bootstrap: heapless::Vec<CompactAddr, MAX_BOOTSTRAP>,
     upkeep: Upkeep,
+    /// No announcement of a kept item begins before.
+    announce_from: Instant,
 }
 
 impl<'m> Node<'m> {
@@ -158,6 +162,7 @@ impl<'m> Node<'m> {
             verification_limit: Limit::new(config.verifications, index),
             bootstrap: heapless::Vec::new(),
             upkeep: Upkeep::new(now, config.joins && !config.read_only),
+            announce_from: now,
             rng,
         }
     }
@@ -271,6 +276,26 @@ impl<'m> Node<'m> {
         self.start_put(now, item, cas)
     }
 
+    /// Keeps `item` alive until it is told to [`forget`](Self::forget) it: stores it here, and announces it as soon as
+    /// somebody is known whom to ask, and then once an hour ([`Config::keep_interval`]; BEP 44, "Expiration"). No secret
+    /// key is needed. What came of it is told by [`Event::Announced`]; an announcement takes a query until that is fetched.
+    ///
+    /// An announcement reads first. It stores nothing if more than 8 nodes have the item and among them the 8 closest. If
+    /// it meets a newer version of a mutable item, or a stranger stores one here, that one is kept from then on, which is
+    /// told by [`Event::Adopted`].
+    ///
+    /// The item takes memory among those stored for others, which are evicted for it; it neither expires nor is evicted
+    /// itself. To keep another version, call this again; the number must be higher.
+    pub fn keep(&mut self, now: Instant, item: &Item<'_>) -> Result<(), KeepError> {
+        self.restore_kept(now, item, Duration::ZERO)
+    }
+
+    /// Stops to keep what is kept at `target`: it is an item like any other, and expires. False if nothing is.
+    pub fn forget(&mut self, now: Instant, target: &Target) -> bool {
+        let now = self.advance(now);
+        self.stop_keeping(now, target)
+    }
+
     /// Looks for peers of `info_hash` (BEP 5, "get_peers").
     pub fn get_peers(&mut self, now: Instant, info_hash: Target) -> Result<QueryHandle, QueryError> {
         self.start(now, info_hash, Aim::GetPeers)
@@ -324,6 +349,7 @@ impl<'m> Node<'m> {
             Report::Stored(stored) => Event::ItemStored(stored),
             Report::Replaced(stored) => Event::ItemReplaced(stored),
             Report::Refreshed(stored) => Event::ItemRefreshed(stored),
+            Report::Adopted(stored) => Event::Adopted(stored),
             Report::Dropped { target, mutable, reason } => Event::ItemDropped { target, mutable, reason },
         })
     }
@@ -337,6 +363,7 @@ impl<'m> Node<'m> {
             self.store.next_expiry(),
             self.peers.next_expiry(),
             self.upkeep_deadline(),
+            self.keep_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -366,9 +393,14 @@ impl<'m> Node<'m> {
         self.table.contacts().iter().chain(self.table6.contacts())
     }
 
-    /// All items that are stored here, the next to expire first.
+    /// All items that are stored here, the next to expire first, and behind them those that the node keeps.
     pub fn items(&self) -> impl Iterator<Item = Stored<'_>> {
         self.store.iter()
+    }
+
+    /// All items that the node keeps, the next to be announced first.
+    pub fn kept(&self) -> impl Iterator<Item = Kept<'_>> {
+        self.store.kept()
     }
 
     /// All peers that are stored here, the next to expire first.
@@ -391,6 +423,14 @@ impl<'m> Node<'m> {
             item.verify()?;
         }
         Ok(self.store.restore(now, &item.target(), item, remaining).unwrap_or(false))
+    }
+
+    /// Keeps an item again that an earlier node kept ([`kept`](Self::kept) told of it), with the time until it is to be
+    /// announced: so a restart does not announce everything at once. Otherwise the same as [`keep`](Self::keep). Fastest
+    /// if those come first that are announced first.
+    pub fn restore_kept(&mut self, now: Instant, item: &Item<'_>, until_next: Duration) -> Result<(), KeepError> {
+        let now = self.advance(now);
+        self.start_keeping(item, now + until_next)
     }
 
     /// Takes back a peer that an earlier node knew ([`peers`](Self::peers) told of it), with the time it has left (at most

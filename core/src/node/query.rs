@@ -10,6 +10,7 @@ use crate::links::{Link, Linked, Slot};
 use crate::list::Empty;
 use crate::lookup::{Candidate, Lookup, State, Storing};
 use crate::store::Store;
+use crate::table::K;
 use crate::time::Instant;
 use crate::wire::{Code, Method, Reply, Want};
 
@@ -18,23 +19,46 @@ pub(super) const READY: usize = 0;
 /// The order of the queries that have something to tell.
 pub(super) const UNTOLD: usize = 1;
 
+/// How many of the closest nodes are read before a kept item is stored: more than 8, because more than 8 copies are
+/// needed to spare it, and some more, because copies are left where the closest nodes have changed.
+const READ_BEFORE_KEEPING: u8 = 12;
+
 /// What a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aim {
     Ping,
     FindNode,
     GetImmutable,
-    GetMutable { newer_than: Option<i64> },
+    GetMutable {
+        newer_than: Option<i64>,
+    },
     PutImmutable,
-    PutMutable { cas: Option<i64> },
+    PutMutable {
+        cas: Option<i64>,
+    },
     GetPeers,
-    Announce { port: Option<u16> },
+    Announce {
+        port: Option<u16>,
+    },
+    /// Announcing an item that the node keeps: first it is read.
+    Keep {
+        mutable: bool,
+    },
 }
 
 impl Aim {
     /// Whether a walk is followed by storing on the nodes that it found.
     pub(super) const fn stores(self) -> bool {
-        matches!(self, Self::PutImmutable | Self::PutMutable { .. } | Self::Announce { .. })
+        matches!(self, Self::PutImmutable | Self::PutMutable { .. } | Self::Announce { .. } | Self::Keep { .. })
+    }
+
+    pub(super) const fn is_mutable_keep(self) -> bool {
+        matches!(self, Self::Keep { mutable: true })
+    }
+
+    /// Whether it is the node's own, and tells nothing but how it ended.
+    pub(super) const fn keeps(self) -> bool {
+        matches!(self, Self::Keep { .. })
     }
 }
 
@@ -173,6 +197,9 @@ impl QuerySlot {
         self.started = now;
         self.lookup.restart(target);
         self.lookup.needs_tokens = aim.stores();
+        if aim.keeps() {
+            self.lookup.wanted = READ_BEFORE_KEEPING;
+        }
         self.value.clear();
         self.salt.clear();
         self.lead = 0;
@@ -186,13 +213,15 @@ impl QuerySlot {
     }
 
     /// The mutable item in this slot.
-    fn mutable_item(&self) -> Option<MutableItem<'_>> {
+    pub(super) fn mutable_item(&self) -> Option<MutableItem<'_>> {
         MutableItem::of_canonical(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
     }
 
     pub(super) fn item(&self) -> Option<Item<'_>> {
         match self.aim {
-            Aim::GetMutable { .. } | Aim::PutMutable { .. } => self.mutable_item().map(Item::Mutable),
+            Aim::GetMutable { .. } | Aim::PutMutable { .. } | Aim::Keep { mutable: true } => {
+                self.mutable_item().map(Item::Mutable)
+            }
             _ => ImmutableItem::of_canonical(&self.value).ok().map(Item::Immutable),
         }
     }
@@ -216,7 +245,9 @@ impl QuerySlot {
             Aim::FindNode => Method::FindNode { target, want },
             Aim::GetPeers | Aim::Announce { .. } => Method::GetPeers { info_hash: target, want },
             Aim::GetMutable { newer_than } => Method::Get { target, seq: newer_than, want },
-            Aim::GetImmutable | Aim::PutImmutable | Aim::PutMutable { .. } => Method::Get { target, seq: None, want },
+            Aim::GetImmutable | Aim::PutImmutable | Aim::PutMutable { .. } | Aim::Keep { .. } => {
+                Method::Get { target, seq: None, want }
+            }
         }
     }
 
@@ -229,8 +260,9 @@ impl QuerySlot {
                 self.take_peers(from, reply);
                 false
             }
-            Aim::GetImmutable | Aim::PutImmutable => self.take_immutable(reply),
+            Aim::GetImmutable | Aim::PutImmutable | Aim::Keep { mutable: false } => self.take_immutable(reply),
             Aim::GetMutable { newer_than } => self.take_mutable(reply, newer_than),
+            Aim::Keep { mutable: true } => self.take_mutable(reply, None),
             Aim::PutMutable { .. } => self.take_earlier(reply),
         }
     }
@@ -348,6 +380,34 @@ impl QuerySlot {
         false
     }
 
+    /// Whether the node has this version of what is kept: it returned the value, or at least says this number.
+    fn has(aim: Aim, seq: i64, candidate: &Candidate) -> bool {
+        candidate.state == State::Answered
+            && match aim {
+                Aim::Keep { mutable: true } => candidate.seq == Some(seq),
+                _ => candidate.copy,
+            }
+    }
+
+    /// Whether what is kept need not be stored (BEP 44, "Expiration"): more than 8 nodes have this version, and all of
+    /// the 8 closest that would take it do.
+    pub(super) fn is_plentiful(&self) -> bool {
+        let has = |candidate: &&Candidate| Self::has(self.aim, self.seq, candidate);
+        let candidates = self.lookup.candidates();
+        let takes = |known: &&Candidate| known.state == State::Answered && !known.token.is_empty();
+        candidates.iter().filter(has).count() > K && candidates.iter().filter(takes).take(K).filter(has).count() == K
+    }
+
+    /// Another version is to be stored: on those as well who were sent the one before.
+    pub(super) fn begin_storing_anew(&mut self) {
+        for candidate in self.lookup.candidates_mut() {
+            if matches!(candidate.storing, Storing::Sent | Storing::Again | Storing::Accepted) {
+                candidate.storing = Storing::Unsent;
+                candidate.resent = false;
+            }
+        }
+    }
+
     /// What this node's own store makes of the item that is being put; none if nothing is.
     pub(super) fn judge(&self, store: &Store<'_>) -> Option<Result<Change, ItemError>> {
         let cas = match self.aim {
@@ -386,7 +446,7 @@ impl QuerySlot {
     }
 
     pub(super) fn has_untold(&self) -> bool {
-        self.phase == Phase::Ended || self.has_untold_findings()
+        self.phase == Phase::Ended || (!self.aim.keeps() && self.has_untold_findings())
     }
 
     /// Whether there is something to tell besides the end.
@@ -420,7 +480,7 @@ impl QuerySlot {
         }
         let newest = match self.aim {
             Aim::GetMutable { newer_than } if !self.holds_item => newer_than,
-            Aim::GetMutable { .. } | Aim::PutMutable { .. } => Some(self.seq),
+            Aim::GetMutable { .. } | Aim::PutMutable { .. } | Aim::Keep { mutable: true } => Some(self.seq),
             _ => None,
         };
         for candidate in lookup.candidates() {
@@ -429,7 +489,11 @@ impl QuerySlot {
             }
             // Who only says that there is nothing newer than what we know counts as well (BEP 44, "get").
             let silent_copy = !self.holds_item && newest.is_some() && candidate.seq == newest;
-            if (candidate.copy && (newest.is_none() || candidate.seq == newest)) || silent_copy {
+            let has = match self.aim {
+                Aim::Keep { .. } => Self::has(self.aim, self.seq, candidate),
+                _ => (candidate.copy && (newest.is_none() || candidate.seq == newest)) || silent_copy,
+            };
+            if has {
                 outcome.copies += 1;
             }
             match candidate.storing {

@@ -5,12 +5,12 @@ use core::net::SocketAddr;
 
 use crate::addr::CompactAddr;
 use crate::event::{Event, Outcome, Peers, PutResult, QueryHandle};
-use crate::id::NodeId;
+use crate::id::{NodeId, Target};
 use crate::links::Slot;
 use crate::lookup::{Candidate, Storing};
 use crate::node::Node;
 use crate::node::query::Phase;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::Code;
 
 /// Something that the application does not know yet.
@@ -21,6 +21,7 @@ pub(super) enum Untold {
     Peers { query: QueryHandle, slot: Slot, from: u16 },
     Put { query: QueryHandle, node: NodeId, addr: CompactAddr, result: PutResult },
     Ended { query: QueryHandle, outcome: Outcome },
+    Announced { target: Target, seq: Option<i64>, skipped: bool, outcome: Outcome, next: Instant },
 }
 
 /// What is told of storing on a node, once the query is over.
@@ -41,6 +42,13 @@ impl Node<'_> {
         while let Some(slot) = self.untold.oldest() {
             let handle = self.handle_told(slot);
             let query = self.queries.get_mut(slot.index())?;
+            if query.aim.keeps() {
+                if let Some(announced) = self.end_of_announcement(slot, handle) {
+                    return Some(announced);
+                }
+                self.unmark_untold(slot);
+                continue;
+            }
             if let Some(candidate) = query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.untold) {
                 candidate.untold = false;
                 let (addr, hop) = (candidate.addr, candidate.hop);
@@ -82,14 +90,18 @@ impl Node<'_> {
             {
                 return Some(ended);
             }
-            if let Some(query) = self.queries.get_mut(slot.index())
-                && query.in_untold
-            {
-                query.in_untold = false;
-                self.untold.remove(&mut self.queries, slot);
-            }
+            self.unmark_untold(slot);
         }
         None
+    }
+
+    fn unmark_untold(&mut self, slot: Slot) {
+        if let Some(query) = self.queries.get_mut(slot.index())
+            && query.in_untold
+        {
+            query.in_untold = false;
+            self.untold.remove(&mut self.queries, slot);
+        }
     }
 
     /// The handle by which the application knows the query in this slot.
@@ -136,6 +148,9 @@ impl Node<'_> {
             }
             Untold::Put { query, node, addr, result } => Event::Put { query, node, addr: addr.into(), result },
             Untold::Ended { query, outcome } => Event::Ended { query, outcome },
+            Untold::Announced { target, seq, skipped, outcome, next } => {
+                Event::Announced { target, seq, skipped, outcome, next }
+            }
         })
     }
 }

@@ -101,7 +101,7 @@ impl Node<'_> {
     }
 
     /// Whether the node knows anybody to ask.
-    fn knows_somebody(&self) -> bool {
+    pub(super) fn knows_somebody(&self) -> bool {
         !(self.bootstrap.is_empty() && self.table.contacts().is_empty() && self.table6.contacts().is_empty())
     }
 
@@ -147,6 +147,9 @@ impl Node<'_> {
             if let Some(question) = self.next_question(now, buf) {
                 return Some(question);
             }
+        }
+        if let Some(question) = self.next_announcement(now, buf) {
+            return Some(question);
         }
         if now < self.upkeep.due {
             return None;

@@ -11,6 +11,9 @@
 //! counted as its own and push it out. An item costs 6 octets and its value, a mutable one 105 more and its salt; of the
 //! arena all can be filled if it has up to 64 KiB, and otherwise three quarters ([`arena`]).
 //!
+//! **What the node keeps of its own accord** ([`kept`]) neither expires nor is evicted, and belongs to no source. It takes
+//! records and octets like all others: strangers share what it leaves.
+//!
 //! **Reports.** What happened to an item since the host asked last is a state of its record, so that nothing can
 //! overflow. Records are reported in the order in which they first had something to report. Of several things that
 //! happened, this is told:
@@ -20,9 +23,10 @@
 //! | stored | replaced or refreshed | stored, as it is now |
 //! | replaced | replaced or refreshed | replaced, as it is now |
 //! | refreshed | refreshed / replaced | refreshed / replaced, as it is now |
+//! | anything but dropped | a newer version of what the node keeps was adopted | adopted, as it is now |
 //! | stored | dropped | nothing: the host never knew of it |
 //! | replaced or refreshed | dropped | dropped |
-//! | dropped | stored again | both, in this order |
+//! | dropped | stored again, or taken back | both, in this order |
 //!
 //! A record that was dropped is kept until that was told, unless the record is needed. Then the report moves to a place
 //! of its own, of which there is one: a host that asks after each packet misses nothing; one that does not may miss that
@@ -30,8 +34,10 @@
 //! replaced or refreshed is never missed as long as the item is there.
 
 mod arena;
+mod kept;
 
 use self::arena::{Arena, HEADER};
+pub use self::kept::{Kept, LastAnnouncement};
 use crate::addr::CompactAddr;
 use crate::crypto::{PublicKey, Signature};
 use crate::fair::{Group, SOURCE, Sourced, Sources};
@@ -44,7 +50,8 @@ use crate::time::{Duration, Instant};
 /// Octets of a mutable item besides salt and value: key, signature, sequence number, length of the salt.
 const MUTABLE_HEAD: usize = 32 + 64 + 8 + 1;
 
-/// The order of a record among those that live (sorted by expiry), that were dropped, or that are free.
+/// The order of a record among those that live (sorted by expiry), that the node keeps (sorted by when they are due), that
+/// were dropped, or that are free.
 const AGE: usize = 0;
 /// The order of the records that have something to report.
 const REPORT: usize = 2;
@@ -73,14 +80,16 @@ enum Pending {
     Stored,
     Replaced,
     Refreshed,
+    Adopted,
     // Not one variant with a reason: `Nothing` would not be zero in memory then.
     Expired,
     Evicted,
 }
 
-/// The record of one stored item: 88 octets, besides those in the arena.
+/// The record of one stored item: 96 octets, besides those in the arena.
 #[derive(Debug)]
 pub struct ItemSlot {
+    /// When it expires; of an item that the node keeps, when it is to be announced again.
     expires: Instant,
     target: Target,
     /// Where its blob lies in the arena, and how long it is.
@@ -88,6 +97,9 @@ pub struct ItemSlot {
     len: u16,
     kind: Kind,
     pending: Pending,
+    /// Whether the node keeps it, and how announcing it went.
+    kept: bool,
+    last: LastAnnouncement,
     source: Option<Slot>,
     age: Link,
     by_source: Link,
@@ -105,6 +117,8 @@ impl Empty for ItemSlot {
         len: 0,
         kind: Kind::Nothing,
         pending: Pending::Nothing,
+        kept: false,
+        last: LastAnnouncement::Never,
         source: None,
         age: Link::EMPTY,
         by_source: Link::EMPTY,
@@ -186,8 +200,10 @@ pub struct Stored<'a> {
     pub target: Target,
     /// The item.
     pub item: Item<'a>,
-    /// When it will be dropped unless somebody refreshes it.
+    /// When it will be dropped unless somebody refreshes it; [`Instant::FAR`] if the node keeps it.
     pub expires: Instant,
+    /// Whether the node keeps it ([`Node::keep`](crate::Node::keep)).
+    pub kept: bool,
 }
 
 /// Something that happened to a stored item.
@@ -197,8 +213,10 @@ pub(crate) enum Report<'a> {
     Stored(Stored<'a>),
     /// It took the place of an item with a lower sequence number.
     Replaced(Stored<'a>),
-    /// Its life began anew.
+    /// Its life began anew, or it is kept from now on, or no longer.
     Refreshed(Stored<'a>),
+    /// A newer version of an item that the node keeps has taken its place.
+    Adopted(Stored<'a>),
     /// It is gone.
     Dropped {
         /// Where it was stored.
@@ -210,9 +228,49 @@ pub(crate) enum Report<'a> {
     },
 }
 
-/// The item can never fit: the store has no records, or its arena is smaller than the item.
+/// The item can never fit: the store has no records, or its arena is smaller than the item, or what the node keeps leaves
+/// no room for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
+
+/// For whom an item is stored.
+#[derive(Debug, Clone, Copy)]
+enum Claim {
+    /// For a stranger, until it expires.
+    Stranger { source: Option<Slot>, expires: Instant },
+    /// For ourselves, to be announced when it is due.
+    Own { due: Instant },
+}
+
+/// What becomes of a record by a claim.
+struct Terms {
+    kept: bool,
+    source: Option<Slot>,
+    until: Instant,
+    news: Pending,
+}
+
+impl Terms {
+    /// `held` is the record, if the item is stored in an earlier version. It stays with whom it belonged to first.
+    fn of(claim: Claim, held: Option<&ItemSlot>) -> Self {
+        match (held, claim) {
+            (None, Claim::Stranger { source, expires }) => {
+                Self { kept: false, source, until: expires, news: Pending::Stored }
+            }
+            (None, Claim::Own { due }) => Self { kept: true, source: None, until: due, news: Pending::Stored },
+            (Some(held), Claim::Own { due }) => {
+                Self { kept: true, source: held.source, until: due, news: Pending::Replaced }
+            }
+            // A newer version changes nothing about when it is announced: otherwise strangers would decide on that.
+            (Some(held), Claim::Stranger { .. }) if held.kept => {
+                Self { kept: true, source: held.source, until: held.expires, news: Pending::Adopted }
+            }
+            (Some(held), Claim::Stranger { expires, .. }) => {
+                Self { kept: false, source: held.source, until: expires, news: Pending::Replaced }
+            }
+        }
+    }
+}
 
 /// The report of a drop whose record was needed before it was told.
 #[derive(Debug, Clone, Copy)]
@@ -236,6 +294,10 @@ pub(crate) struct Store<'m> {
     unused: usize,
     /// Sorted by expiry.
     live: Order<AGE>,
+    /// Sorted by when they are due.
+    kept: Order<AGE>,
+    /// Octets that those take of the arena.
+    kept_octets: usize,
     dropped: Order<AGE>,
     free: Order<AGE>,
     reports: Order<REPORT>,
@@ -265,6 +327,8 @@ impl<'m> Store<'m> {
             sources,
             unused: 0,
             live: Order::EMPTY,
+            kept: Order::EMPTY,
+            kept_octets: 0,
             dropped: Order::EMPTY,
             free: Order::EMPTY,
             reports: Order::EMPTY,
@@ -275,7 +339,7 @@ impl<'m> Store<'m> {
     /// How many items are stored.
     #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
-        self.live.len()
+        self.live.len() + self.kept.len()
     }
 
     /// How many octets of the arena they take.
@@ -301,7 +365,8 @@ impl<'m> Store<'m> {
             Kind::Immutable => Item::Immutable(ImmutableItem::of_canonical(blob).ok()?),
             Kind::Mutable => Item::Mutable(read_mutable(blob)?),
         };
-        Some(Stored { target: record.target, item, expires: record.expires })
+        let expires = if record.kept { Instant::FAR } else { record.expires };
+        Some(Stored { target: record.target, item, expires, kept: record.kept })
     }
 
     /// The item under `target`: the mutable one, or else the immutable one.
@@ -328,9 +393,10 @@ impl<'m> Store<'m> {
         read_mutable(self.arena.blob(record.offset, record.len)?)
     }
 
-    /// All items, the next to expire first: the best order for [`restore`](Self::restore).
+    /// All items, the next to expire first (the best order for [`restore`](Self::restore)), and behind them those that the
+    /// node keeps.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Stored<'_>> {
-        self.live.iter(&self.records).filter_map(|slot| self.read(slot))
+        self.live.iter(&self.records).chain(self.kept.iter(&self.records)).filter_map(|slot| self.read(slot))
     }
 
     /// When the next item expires.
@@ -351,7 +417,8 @@ impl<'m> Store<'m> {
     }
 
     /// Stores `item`, whose target is `target` and which the node at `source` sent. A mutable item of the same target is
-    /// replaced, whatever its sequence number; an immutable one is refreshed. Says how many others were evicted for it.
+    /// replaced, whatever its sequence number; an immutable one is refreshed. What the node keeps it keeps on, in this
+    /// version. Says how many others were evicted for it.
     pub(crate) fn insert(
         &mut self,
         now: Instant,
@@ -363,7 +430,7 @@ impl<'m> Store<'m> {
             return Ok(0);
         }
         let source = self.sources.group_of(&self.records, &source.network().to_le_bytes());
-        self.put(target, item, source, now + self.lifetime, false)
+        self.put(target, item, Claim::Stranger { source, expires: now + self.lifetime }, false)
     }
 
     /// Takes back an item that the host was told of in an earlier life, and that has `remaining` to live (at most the
@@ -388,15 +455,19 @@ impl<'m> Store<'m> {
             return Ok(false);
         }
         let source = self.sources.group_of(&self.records, target.as_bytes());
-        self.put(target, item, source, now + remaining.min(self.lifetime), true).map(|_evicted| true)
+        let expires = now + remaining.min(self.lifetime);
+        self.put(target, item, Claim::Stranger { source, expires }, true).map(|_evicted| true)
     }
 
-    /// Begins the life of an item anew; says whether it is there.
+    /// Begins the life of an item anew, unless the node keeps it: that has no end. Says whether it is there.
     pub(crate) fn refresh(&mut self, now: Instant, target: &Target, mutable: bool) -> bool {
         let kind = if mutable { Kind::Mutable } else { Kind::Immutable };
         let Some(slot) = self.find(target, kind) else { return false };
         let expires = now + self.lifetime;
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
+        if record.kept {
+            return true;
+        }
         let source = record.source;
         record.expires = expires;
         self.live.remove(&mut self.records, slot);
@@ -406,35 +477,29 @@ impl<'m> Store<'m> {
         true
     }
 
-    fn put(
-        &mut self,
-        target: &Target,
-        item: &Item<'_>,
-        source: Option<Slot>,
-        expires: Instant,
-        known: bool,
-    ) -> Result<usize, Full> {
+    fn put(&mut self, target: &Target, item: &Item<'_>, claim: Claim, known: bool) -> Result<usize, Full> {
         let kind = Kind::of(item);
         let len = blob_len(item);
-        if self.records.is_empty() || !self.arena.can_hold(len) {
+        let found = self.find(target, kind);
+        let held = found.and_then(|slot| self.record(slot));
+        if !self.arena.can_hold(len) || !self.may_evict_enough(len, held) {
             return Err(Full);
         }
         // What the arena can hold is shorter than 2^16.
         let len = len as u16;
         let octets = HEADER as u32 + u32::from(len);
-        let found = self.find(target, kind).and_then(|slot| Some((slot, self.record(slot)?.source)));
-        let source = found.map_or(source, |(_, source)| source);
+        let Terms { kept, source, until, news } = Terms::of(claim, held);
         let mut evicted = 0;
 
         // Out of the orders first, so that it cannot be evicted for itself.
-        let in_place = found.and_then(|(slot, _)| self.detach(slot, len));
+        let in_place = found.and_then(|slot| self.detach(slot, len));
         if in_place.is_none() {
             while !self.arena.has_room(usize::from(len)) && self.evict(source, octets) {
                 evicted += 1;
             }
         }
         let slot = match found {
-            Some((slot, _)) => slot,
+            Some(slot) => slot,
             None => match self.acquire() {
                 Some(slot) => slot,
                 None => {
@@ -453,31 +518,62 @@ impl<'m> Store<'m> {
         });
         let blob = offset.and_then(|offset| Some((offset, arena.blob_mut(offset, len)?)));
         let (Some((offset, blob)), Some(record)) = (blob, records.get_mut(slot.index())) else {
-            // Cannot be, since it can be held and everything else could be evicted.
+            // Cannot be, since it can be held and enough could be evicted.
             return Err(Full);
         };
         write_blob(item, blob);
-        (record.offset, record.len, record.expires) = (offset, len, expires);
+        (record.offset, record.len, record.expires) = (offset, len, until);
+        (record.kept, record.source) = (kept, source);
         if found.is_none() {
-            (record.target, record.kind, record.source) = (*target, kind, source);
+            (record.target, record.kind, record.last) = (*target, kind, LastAnnouncement::Never);
             Index::insert(records, slot, self.index.hash(target.as_bytes()));
         }
-        self.live.place(records, slot, |record| record.expires);
-        self.sources.enter(records, slot, source, octets);
+        self.enter(slot);
         if !known {
-            self.note(slot, if found.is_some() { Pending::Replaced } else { Pending::Stored });
+            self.note(slot, news);
         }
         Ok(evicted)
     }
 
-    /// Takes a live record out of the orders, and gives up its blob unless its length is `len`: then answers where it is.
+    /// Whether a blob of `len` octets fits, perhaps in place of what is `held`, when all goes that may go.
+    fn may_evict_enough(&self, len: usize, held: Option<&ItemSlot>) -> bool {
+        let own = held.filter(|held| held.kept).map_or(0, |held| held.octets() as usize);
+        let pinned = self.kept_octets.saturating_sub(own);
+        pinned + HEADER + len <= self.arena.limit() && (held.is_some() || self.kept.len() < self.records.len())
+    }
+
+    /// Enters a record, of which all is set, into the orders.
+    fn enter(&mut self, slot: Slot) {
+        let Some(record) = self.records.get(slot.index()) else { return };
+        let (source, octets) = (record.source, record.octets());
+        if record.kept {
+            self.kept.place(&mut self.records, slot, |record| record.expires);
+            self.kept_octets += octets as usize;
+        } else {
+            self.live.place(&mut self.records, slot, |record| record.expires);
+            self.sources.enter(&mut self.records, slot, source, octets);
+        }
+    }
+
+    /// Takes a record out of the orders.
+    fn leave(&mut self, slot: Slot) {
+        let Some(record) = self.records.get(slot.index()) else { return };
+        let (source, octets) = (record.source, record.octets());
+        if record.kept {
+            self.kept.remove(&mut self.records, slot);
+            self.kept_octets = self.kept_octets.saturating_sub(octets as usize);
+        } else {
+            self.live.remove(&mut self.records, slot);
+            self.sources.leave(&mut self.records, slot, source, octets);
+        }
+    }
+
+    /// Takes a record out of the orders, and gives up its blob unless its length is `len`: then answers where it is.
     fn detach(&mut self, slot: Slot, len: u16) -> Option<u32> {
+        self.leave(slot);
         let record = self.records.get(slot.index())?;
-        let (source, octets, offset) = (record.source, record.octets(), record.offset);
-        let same = record.len == len;
-        self.live.remove(&mut self.records, slot);
-        self.sources.leave(&mut self.records, slot, source, octets);
-        if same {
+        let offset = record.offset;
+        if record.len == len {
             return Some(offset);
         }
         self.arena.free(offset);
@@ -511,10 +607,9 @@ impl<'m> Store<'m> {
     /// Drops a live item.
     fn discard(&mut self, slot: Slot, reason: DropReason) {
         let Some(record) = self.record(slot) else { return };
-        let (offset, source, octets, pending) = (record.offset, record.source, record.octets(), record.pending);
+        let (offset, pending) = (record.offset, record.pending);
         let hash = self.index.hash(record.target.as_bytes());
-        self.live.remove(&mut self.records, slot);
-        self.sources.leave(&mut self.records, slot, source, octets);
+        self.leave(slot);
         self.arena.free(offset);
         Index::remove(&mut self.records, slot, hash);
         if self.reports_wanted && pending != Pending::Stored {
@@ -538,12 +633,14 @@ impl<'m> Store<'m> {
     /// Notes what is to be reported, merged with what has not been told yet.
     fn note(&mut self, slot: Slot, news: Pending) {
         let Some(record) = self.records.get_mut(slot.index()) else { return };
-        if !self.reports_wanted {
+        // Of what it keeps for the host, it always tells.
+        if !self.reports_wanted && news != Pending::Adopted {
             return;
         }
         let before = record.pending;
         record.pending = match (before, news) {
-            (Pending::Stored, _) => Pending::Stored,
+            (Pending::Adopted, Pending::Replaced | Pending::Refreshed) => Pending::Adopted,
+            (Pending::Stored, news) if news != Pending::Adopted => Pending::Stored,
             (Pending::Replaced, Pending::Refreshed) => Pending::Replaced,
             _ => news,
         };
@@ -554,16 +651,16 @@ impl<'m> Store<'m> {
 
     /// The next thing that happened to an item and was not told yet.
     pub(crate) fn poll_report(&mut self) -> Option<Report<'_>> {
-        if let Some(Displaced { target, mutable, reason }) = self.displaced.take() {
-            return Some(Report::Dropped { target, mutable, reason });
+        if let Some(displaced) = self.displaced.take() {
+            return Some(self.report_drop(displaced));
         }
         let slot = self.reports.pop(&mut self.records)?;
         let record = self.records.get_mut(slot.index())?;
         let pending = record.pending;
-        if let Some(Displaced { target, mutable, reason }) = take_drop(record) {
+        if let Some(displaced) = take_drop(record) {
             self.dropped.remove(&mut self.records, slot);
             self.free.push(&mut self.records, slot);
-            return Some(Report::Dropped { target, mutable, reason });
+            return Some(self.report_drop(displaced));
         }
         record.pending = Pending::Nothing;
         let stored = self.read(slot)?;
@@ -571,8 +668,18 @@ impl<'m> Store<'m> {
             Pending::Stored => Some(Report::Stored(stored)),
             Pending::Replaced => Some(Report::Replaced(stored)),
             Pending::Refreshed => Some(Report::Refreshed(stored)),
+            Pending::Adopted => Some(Report::Adopted(stored)),
             Pending::Nothing | Pending::Expired | Pending::Evicted => None,
         }
+    }
+
+    /// The host forgets the item. If it had taken it back before it heard of the drop, it must be told that it is there.
+    fn report_drop(&mut self, Displaced { target, mutable, reason }: Displaced) -> Report<'static> {
+        let kind = if mutable { Kind::Mutable } else { Kind::Immutable };
+        if let Some(slot) = self.find(&target, kind) {
+            self.note(slot, Pending::Stored);
+        }
+        Report::Dropped { target, mutable, reason }
     }
 }
 

@@ -58,14 +58,19 @@ impl Store<'_> {
     /// Every record is where it should be and nowhere else.
     fn check(&self) {
         let live: Vec<_> = self.live.iter(&self.records).collect();
-        assert_eq!(live.len(), self.len());
+        assert_eq!(live.len() + self.kept.len(), self.len());
         assert!(live.is_sorted_by_key(|slot| self.records[slot.index()].expires));
+        let kept: Vec<_> = self.kept.iter(&self.records).collect();
+        assert!(kept.is_sorted_by_key(|slot| self.records[slot.index()].expires));
+        assert!(kept.iter().all(|slot| self.records[slot.index()].kept));
+        assert!(live.iter().all(|slot| !self.records[slot.index()].kept));
+        assert_eq!(self.kept_octets, kept.iter().map(|slot| self.records[slot.index()].octets() as usize).sum());
         let unused = self.records.len() - self.unused;
-        assert_eq!(live.len() + self.free.len() + self.dropped.len() + unused, self.records.len());
+        assert_eq!(kept.len() + live.len() + self.free.len() + self.dropped.len() + unused, self.records.len());
 
         let blobs = self.arena.blobs();
-        assert_eq!(blobs.iter().filter(|(_, owner, _)| owner.is_some()).count(), live.len());
-        for &slot in &live {
+        assert_eq!(blobs.iter().filter(|(_, owner, _)| owner.is_some()).count(), live.len() + kept.len());
+        for &slot in live.iter().chain(&kept) {
             let record = &self.records[slot.index()];
             assert_eq!(self.find(&record.target, record.kind), Some(slot));
             assert!(blobs.contains(&(record.offset, Some(slot), usize::from(record.len))));
@@ -82,7 +87,8 @@ impl Store<'_> {
         let pending = |slot: &Slot| self.records[slot.index()].pending != Pending::Nothing;
         assert!(reports.iter().all(pending));
         assert_eq!(reports.len(), self.records.iter().filter(|record| record.pending != Pending::Nothing).count());
-        assert!(self.reports_wanted || reports.is_empty());
+        let adopted = |slot: &Slot| self.records[slot.index()].pending == Pending::Adopted;
+        assert!(self.reports_wanted || reports.iter().all(adopted));
 
         crate::fair::check(&self.sources, &self.records, |record| {
             let own = |slot: &Slot| core::ptr::eq(&self.records[slot.index()], record);
@@ -437,6 +443,7 @@ fn told(store: &mut Store<'_>) -> Vec<std::string::String> {
             Report::Stored(new) => std::format!("stored {:?} until {}", new.item.value(), new.expires.as_micros()),
             Report::Replaced(new) => std::format!("replaced {:?} until {}", new.item.value(), new.expires.as_micros()),
             Report::Refreshed(new) => std::format!("refreshed until {}", new.expires.as_micros()),
+            Report::Adopted(new) => std::format!("adopted {:?}", new.item.value()),
             Report::Dropped { target, mutable, reason } => {
                 std::format!("{} {mutable} {reason:?}", target.as_bytes()[0])
             }
@@ -541,6 +548,19 @@ fn restored_items_live_as_long_as_they_had_and_are_not_told() {
 }
 
 #[test]
+fn an_item_that_is_taken_back_before_its_drop_was_told_is_told_after_it() {
+    let mut memory = Memory::new(4, 1_000);
+    let mut store = memory.store(true);
+    store.insert(at(0), &target(1), &immutable(b"1:a"), &from(1)).unwrap();
+    assert_eq!(told(&mut store).len(), 1);
+    store.expire(at(7_200));
+    assert_eq!(store.restore(at(7_200), &target(1), &immutable(b"1:a"), TWO_HOURS), Ok(true));
+    assert!(matches!(store.poll_report(), Some(Report::Dropped { .. })));
+    assert!(matches!(store.poll_report(), Some(Report::Stored(stored)) if stored.target == target(1)));
+    assert_eq!(store.poll_report(), None);
+}
+
+#[test]
 fn memory_that_served_another_store_serves_again() {
     let mut memory = Memory::new(4, 1_000);
     let mut store = memory.store(true);
@@ -554,5 +574,143 @@ fn memory_that_served_another_store_serves_again() {
 
 #[test]
 fn records_have_the_size_that_the_presets_count_on() {
-    assert_eq!(size_of::<ItemSlot>(), 88);
+    assert_eq!(size_of::<ItemSlot>(), 96);
+}
+
+// --- what the node keeps ---
+
+#[test]
+fn what_is_kept_neither_expires_nor_is_evicted_and_shares_the_capacity() {
+    let mut memory = Memory::new(8, 2_000);
+    let mut store = memory.store(true);
+    store.keep(&target(1), &immutable(b"4:kept"), at(5)).unwrap();
+    for number in 100..200 {
+        store.insert(at(1), &target(number), &immutable(b"1:a"), &from(number as u16)).unwrap();
+        store.check();
+    }
+    assert_eq!(store.len(), 8);
+    store.expire(at(1_000_000));
+    assert_eq!((store.len(), store.next_expiry()), (1, None));
+    let kept: Vec<_> = store.kept().map(|kept| (kept.target, kept.item.value(), kept.due, kept.last)).collect();
+    assert_eq!(kept, [(target(1), &b"4:kept"[..], at(5), LastAnnouncement::Never)]);
+    assert_eq!(store.iter().map(|stored| (stored.kept, stored.expires)).collect::<Vec<_>>(), [(true, Instant::FAR)]);
+}
+
+#[test]
+fn keeping_evicts_strangers_items_and_fails_only_when_none_are_left() {
+    let mut memory = Memory::new(4, 2_000);
+    let mut store = memory.store(false);
+    for number in 100..104 {
+        store.insert(at(0), &target(number), &immutable(&[b'x'; 400]), &from(1)).unwrap();
+    }
+    for number in 0..3 {
+        store.keep(&target(number), &immutable(&[b'k'; 500]), at(0)).unwrap();
+        store.check();
+    }
+    // Octets are short, then records.
+    assert_eq!(store.keep(&target(3), &immutable(&[b'k'; 500]), at(0)), Err(Full));
+    assert_eq!(store.insert(at(0), &target(3), &immutable(&[b's'; 500]), &from(2)), Err(Full));
+    store.insert(at(0), &target(104), &immutable(b"1:s"), &from(2)).unwrap();
+    store.keep(&target(4), &immutable(b"1:k"), at(0)).unwrap();
+    store.check();
+    assert_eq!(store.keep(&target(5), &immutable(b"1:k"), at(0)), Err(Full));
+    assert_eq!(store.insert(at(0), &target(5), &immutable(b"1:s"), &from(2)), Err(Full));
+    assert!(store.kept().map(|kept| kept.target).eq([0, 1, 2, 4].map(target)));
+    store.check();
+    assert!(store.forget(at(9), &target(1), false));
+    assert!(!store.forget(at(9), &target(1), false));
+    assert_eq!(store.next_expiry(), Some(at(7_209)));
+    store.check();
+    store.keep(&target(5), &immutable(b"1:k"), at(0)).unwrap();
+    assert!(!store.has(1));
+}
+
+#[test]
+fn a_newer_version_of_what_is_kept_stays_kept_and_due_and_is_told_even_to_who_wants_no_reports() {
+    for reports in [false, true] {
+        let mut memory = Memory::new(4, 600);
+        let mut store = memory.store(reports);
+        store.keep(&target(1), &mutable(b"", 1, b"1:a"), at(50)).unwrap();
+        assert_eq!(told(&mut store).len(), usize::from(reports));
+        // A refresh by a stranger changes nothing.
+        assert!(store.refresh(at(10), &target(1), true));
+        assert!(told(&mut store).is_empty());
+        store.insert(at(10), &target(1), &mutable(b"", 2, &[b'x'; 300]), &from(7)).unwrap();
+        store.check();
+        assert_eq!(store.kept().map(|kept| kept.due).collect::<Vec<_>>(), [at(50)]);
+        assert_eq!(told(&mut store).len(), 1);
+        // One that does not fit leaves what is there.
+        assert_eq!(store.insert(at(10), &target(1), &mutable(b"", 3, &[b'x'; 700]), &from(7)), Err(Full));
+        store.check();
+        assert_eq!(store.get_mutable(&target(1)).unwrap().seq(), 2);
+        store.adopt(&target(1), &mutable(b"", 4, b"1:d")).unwrap();
+        assert_eq!(store.get_mutable(&target(1)).unwrap().seq(), 4);
+        assert_eq!(told(&mut store).len(), 1);
+        store.expire(at(1_000_000));
+        assert!(store.has(1));
+    }
+}
+
+#[test]
+fn a_strangers_item_that_is_kept_from_now_on_stands_in_the_order_of_what_is_due() {
+    let mut memory = Memory::new(4, 1_000);
+    let mut store = memory.store(true);
+    store.insert(at(0), &target(1), &mutable(b"", 1, b"1:a"), &from(1)).unwrap();
+    store.keep(&target(2), &immutable(b"1:b"), at(20)).unwrap();
+    store.keep(&target(1), &mutable(b"", 1, b"1:a"), at(10)).unwrap();
+    assert!(store.kept().map(|kept| kept.target).eq([1, 2].map(target)));
+    store.reschedule(&target(1), true, at(30), Some(LastAnnouncement::Skipped { copies: 9 }));
+    assert!(store.kept().map(|kept| kept.target).eq([2, 1].map(target)));
+    assert_eq!(store.kept_due(&target(1), true), Some(at(30)));
+    assert_eq!(store.kept_due(&target(1), false), None);
+    store.check();
+}
+
+quickcheck! {
+    fn keeping_and_forgetting_disturb_nothing(records: u8, arena: u16, steps: Vec<(u8, u8, u16, u8)>) -> bool {
+        let mut memory = Memory::new(usize::from(records % 12), 100 + usize::from(arena % 1_900));
+        let mut store = memory.store(true);
+        // What is kept: its value and when it is due.
+        let mut model: BTreeMap<(Target, bool), (Vec<u8>, Instant)> = BTreeMap::new();
+        for (count, (what, which, size, net)) in steps.into_iter().enumerate() {
+            let now = at(100 * count as u64);
+            store.expire(now);
+            let (target, is_mutable) = (target(u32::from(which % 6)), which & 8 == 0);
+            let value = vec![which ^ net; usize::from(size) % 300];
+            let item = if is_mutable { mutable(b"", count as i64, &value) } else { immutable(&value) };
+            let due = now + Duration::from_secs(u64::from(net));
+            let key = (target, is_mutable);
+            match what % 4 {
+                0 => if store.keep(&target, &item, due).is_ok() {
+                    // Immutable values are not compared in the model of a store that does not judge.
+                    model.insert(key, (value, due));
+                },
+                1 => {
+                    assert_eq!(store.forget(now, &target, is_mutable), model.remove(&key).is_some());
+                }
+                2 => {
+                    let stored = store.insert(now, &target, &item, &from(u16::from(net % 5)));
+                    if let (Ok(_), true, Some((kept, _))) = (stored, is_mutable, model.get_mut(&key)) {
+                        *kept = value;
+                    }
+                }
+                _ => {
+                    store.reschedule(&target, is_mutable, due, None);
+                    if let Some((_, known)) = model.get_mut(&key) {
+                        *known = due;
+                    }
+                }
+            }
+            store.check();
+            let kept: BTreeMap<_, _> = store.kept().map(|kept| {
+                let key = (kept.target, kept.item.as_mutable().is_some());
+                (key, (kept.item.value().to_vec(), kept.due))
+            }).collect();
+            assert_eq!(kept, model);
+            if count % 5 == 0 {
+                while store.poll_report().is_some() {}
+            }
+        }
+        true
+    }
 }

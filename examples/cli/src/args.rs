@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use bep44::mutable_torrent::Magnet;
 use bep44::replay::Until;
+use bep44::sim::Churn;
 use bep44::{MAX_SALT, PublicKey, Target, from_hex};
 use clap::{Args, Parser, Subcommand};
 
 use crate::driver::Runtime;
+use crate::sim::Which;
 
 const HEADING: &str = "Network";
 
@@ -97,11 +99,8 @@ pub(crate) enum Command {
     Node(Node),
     /// Feed a trace to a fresh node, and check that it says the same, octet for octet
     Replay(Replay),
-    #[command(hide = true, disable_help_flag = true)]
-    Sim {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Simulate a network in virtual time: the same seed gives the same report
+    Sim(Sim),
 }
 
 #[derive(Debug, Args)]
@@ -224,6 +223,40 @@ pub(crate) struct Node {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Sim {
+    /// What is simulated: lossy, hostile, mainline-day, large, hundred-thousand, million, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "lossy")]
+    pub(crate) scenario: String,
+    /// So many nodes
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes: Option<u32>,
+    /// Where all randomness comes from
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// The share of packets that are lost, from 0 to 1
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub(crate) loss: Option<f64>,
+    /// How nodes come and go: none, mainline, or the median session in minutes
+    #[arg(long, value_name = "none|mainline|MINUTES", value_parser = churn)]
+    pub(crate) churn: Option<Churn>,
+    /// So many items are put
+    #[arg(long, value_name = "N")]
+    pub(crate) items: Option<u32>,
+    /// So many times an item is read
+    #[arg(long, value_name = "N")]
+    pub(crate) reads: Option<u32>,
+    /// Simulate on so many threads, which changes nothing but the time that it takes [default: one a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) threads: Option<u32>,
+    /// Write a page with plots, and all numbers, to this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// What the page compares besides: small networks with one thing changed at a time
+    #[arg(long, value_name = "WHICH", default_value = "short", requires = "report")]
+    pub(crate) studies: Which,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The trace that --record has written
     pub(crate) file: PathBuf,
@@ -311,6 +344,29 @@ fn until(text: &str) -> Result<Until, String> {
 fn interval(text: &str) -> Result<Duration, String> {
     let expected = || format!("expected a number of seconds from 1 to {}", LONGEST_INTERVAL.as_secs());
     seconds(text).ok().filter(|time| (Duration::from_secs(1)..=LONGEST_INTERVAL).contains(time)).ok_or_else(expected)
+}
+
+fn churn(text: &str) -> Result<Churn, String> {
+    match text {
+        "none" => Ok(Churn::None),
+        "mainline" => Ok(Churn::Mainline),
+        minutes => {
+            let expected = || "expected none, mainline, or a number of minutes from 0.5".to_owned();
+            let minutes: f64 = minutes.parse().ok().filter(|minutes| *minutes >= 0.5).ok_or_else(expected)?;
+            let median = Duration::try_from_secs_f64(minutes * 60.0).map_err(|_| expected())?;
+            // The shape of mainline's sessions.
+            Ok(Churn::Weibull { shape: bep44::sim::churn::MAINLINE.0, median })
+        }
+    }
+}
+
+/// What [`churn`] reads.
+pub(crate) fn churn_text(churn: Churn) -> String {
+    match churn {
+        Churn::None => "none".to_owned(),
+        Churn::Mainline => "mainline".to_owned(),
+        Churn::Weibull { median, .. } => format!("{}", median.as_secs_f64() / 60.0),
+    }
 }
 
 fn sequence_number(text: &str) -> Result<i64, String> {

@@ -34,11 +34,6 @@ impl Failure {
         Self { status: 2, ..Self::refused(message) }
     }
 
-    /// Something that this build does not have.
-    pub(crate) fn not_yet(what: &str, instead: &str) -> Self {
-        Self::usage(format!("{what} is not in this build: {instead}"))
-    }
-
     /// Nothing is stored there. "not found" is what scripts look for.
     pub(crate) fn not_found(what: &str, outcome: &Outcome) -> Self {
         let answered = count(outcome.answered, "node");

@@ -14,6 +14,7 @@ mod output;
 mod put;
 mod replay;
 mod signals;
+mod sim;
 mod torrent;
 mod value;
 mod walk;
@@ -58,6 +59,6 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
         Command::Lookup(args) => walk::lookup(args, join, output),
         Command::Node(args) => node::run(args, join, output),
         Command::Replay(args) => replay::run(args, output),
-        Command::Sim { .. } => Err(Failure::not_yet("sim", "demo runs a small network in real time")),
+        Command::Sim(args) => sim::run(args, output),
     }
 }

@@ -99,6 +99,11 @@ impl Shown {
             Call::RestoreContact { id, addr: at } => {
                 Self::new("restore_contact", vec![(name("id"), to_hex(id)), (name("addr"), addr(at))])
             }
+            Call::Keep { item: kept } => Self::new("keep", item(kept)),
+            Call::Forget { target: of } => Self::new("forget", target(of)),
+            Call::RestoreKept { item: kept, until_next } => {
+                Self::new("restore_kept", [item(kept), vec![(name("until_next"), seconds(*until_next))]].concat())
+            }
         }
     }
 
@@ -117,6 +122,7 @@ impl Shown {
             Output::NotRestored(why) => Self::new("not restored", vec![("why".to_owned(), format!("{why:?}"))]),
             Output::Taken(taken) => Self::new(if *taken { "taken" } else { "not taken" }, Vec::new()),
             Output::Event(told) => event(told),
+            Output::NotKept(why) => Self::new("not kept", vec![("why".to_owned(), format!("{why:?}"))]),
         }
     }
 
@@ -176,6 +182,15 @@ fn event(told: &Told<'_>) -> Shown {
         Told::Ended { query: handle, outcome: end } => {
             Shown::new("event: ended", [query(*handle), outcome(end)].concat())
         }
+        Told::Adopted(stored) => Shown::new("event: newer version adopted", self::stored(stored)),
+        Told::Announced { target, seq, skipped, outcome: end, next } => {
+            let mut fields = vec![(name("target"), to_hex(target))];
+            fields.extend(seq.map(|seq| (name("seq"), seq.to_string())));
+            fields.push((name("skipped"), skipped.to_string()));
+            fields.extend(outcome(end));
+            fields.push((name("next"), seconds(Duration::from_micros(*next))));
+            Shown::new("event: announced", fields)
+        }
         Told::Other => Shown::new("event: one that this program does not know", Vec::new()),
     }
 }
@@ -203,10 +218,14 @@ fn outcome(end: &OutcomeRecord) -> Vec<Field> {
 }
 
 fn stored(stored: &StoredRecord<'_>) -> Vec<Field> {
-    let StoredRecord { target, item: what, expires } = stored;
+    let StoredRecord { target, item: what, expires, kept } = stored;
     let mut fields = vec![("target".to_owned(), to_hex(target))];
     fields.extend(item(what));
-    fields.push(("expires".to_owned(), seconds(Duration::from_micros(*expires))));
+    if *kept {
+        fields.push(("kept".to_owned(), "true".to_owned()));
+    } else {
+        fields.push(("expires".to_owned(), seconds(Duration::from_micros(*expires))));
+    }
     fields
 }
 

@@ -122,6 +122,25 @@ pub enum Call<'a> {
         /// Its address.
         addr: Addr,
     },
+    /// [`Node::keep`].
+    Keep {
+        /// The item.
+        #[serde(borrow)]
+        item: ItemRecord<'a>,
+    },
+    /// [`Node::forget`].
+    Forget {
+        /// The item's.
+        target: [u8; 20],
+    },
+    /// [`Node::restore_kept`].
+    RestoreKept {
+        /// The item.
+        #[serde(borrow)]
+        item: ItemRecord<'a>,
+        /// The time until it is announced.
+        until_next: Duration,
+    },
 }
 
 impl Call<'_> {
@@ -177,6 +196,11 @@ impl Call<'_> {
             }
             Self::RestoreContact { id, addr } => {
                 Some(Output::of_taken(node.restore_contact(now, NodeId::new(id), addr.into())))
+            }
+            Self::Keep { item } => Output::of_kept(node.keep(now, &item.to_item()?)),
+            Self::Forget { target } => Some(Output::of_taken(node.forget(now, &Target::new(target)))),
+            Self::RestoreKept { item, until_next } => {
+                Output::of_kept(node.restore_kept(now, &item.to_item()?, until_next))
             }
         })
     }

@@ -77,7 +77,7 @@ pub use call::{Call, ItemRecord};
 pub use digest::{Digest, state};
 pub use frame::{Frame, MAX_RECORD, frame, header, write_header, write_record};
 pub use output::{
-    Addrs, Failure, ItemFailure, Loss, OutcomeRecord, Output, RejectionRecord, StoredRecord, Told, Verdict,
+    Addrs, Failure, ItemFailure, Loss, NotKept, OutcomeRecord, Output, RejectionRecord, StoredRecord, Told, Verdict,
 };
 pub use read::{Damage, Fault, Read, Records, Stream, StreamError, Traced};
 pub use record::{Addr, End, OutputRecord, Outputs, Record, Start, VERSION};

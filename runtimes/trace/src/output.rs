@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 
 use bep44_core::event::{Peers, Stored};
 use bep44_core::time::Duration;
-use bep44_core::{DropReason, Event, Instant, ItemError, Node, Outcome, PutResult, QueryError, QueryHandle, Transmit};
+use bep44_core::{
+    DropReason, Event, Instant, ItemError, KeepError, Node, Outcome, PutResult, QueryError, QueryHandle, Transmit,
+};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,8 @@ pub enum Output<'a> {
     Taken(bool),
     /// Something has happened.
     Event(#[serde(borrow)] Told<'a>),
+    /// An item is not kept.
+    NotKept(NotKept),
 }
 
 /// An [`Event`].
@@ -116,6 +120,21 @@ pub enum Told<'a> {
     },
     /// An event that this version of the format does not know.
     Other,
+    /// [`Event::Adopted`].
+    Adopted(#[serde(borrow)] StoredRecord<'a>),
+    /// [`Event::Announced`].
+    Announced {
+        /// Where it is stored.
+        target: [u8; 20],
+        /// The sequence number of a mutable one.
+        seq: Option<i64>,
+        /// Whether storing was spared.
+        skipped: bool,
+        /// What became of it.
+        outcome: OutcomeRecord,
+        /// When it is announced next, in microseconds since the caller's epoch.
+        next: u64,
+    },
 }
 
 /// A [`Stored`] item.
@@ -126,8 +145,10 @@ pub struct StoredRecord<'a> {
     /// The item.
     #[serde(borrow)]
     pub item: ItemRecord<'a>,
-    /// When it will be dropped, in microseconds since the caller's epoch.
+    /// When it will be dropped, in microseconds since the caller's epoch; the greatest number if the node keeps it.
     pub expires: u64,
+    /// Whether the node keeps it.
+    pub kept: bool,
 }
 
 /// A [`DropReason`].
@@ -190,6 +211,17 @@ pub enum Failure {
     /// [`QueryError::UnusableAddress`].
     UnusableAddress,
     /// [`QueryError::Item`].
+    Item(ItemFailure),
+    /// One that this version of the format does not know.
+    Other,
+}
+
+/// A [`KeepError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotKept {
+    /// [`KeepError::NoRoom`].
+    NoRoom,
+    /// [`KeepError::Item`].
     Item(ItemFailure),
     /// One that this version of the format does not know.
     Other,
@@ -262,6 +294,16 @@ impl<'a> Output<'a> {
         result.map_or_else(|error| Self::NotRestored(error.into()), Self::Taken)
     }
 
+    pub(crate) fn of_kept(result: Result<(), KeepError>) -> Option<Self> {
+        result.err().map(|error| {
+            Self::NotKept(match error {
+                KeepError::NoRoom => NotKept::NoRoom,
+                KeepError::Item(error) => NotKept::Item(error.into()),
+                _ => NotKept::Other,
+            })
+        })
+    }
+
     pub(crate) fn of_event(event: &Event<'a>) -> Self {
         Self::Event(match event {
             Event::ItemStored(stored) => Told::ItemStored(stored.into()),
@@ -300,6 +342,14 @@ impl<'a> Output<'a> {
                 },
             },
             Event::Ended { query, outcome } => Told::Ended { query: query.to_bits(), outcome: outcome.into() },
+            Event::Adopted(stored) => Told::Adopted(stored.into()),
+            Event::Announced { target, seq, skipped, outcome, next } => Told::Announced {
+                target: *target.as_bytes(),
+                seq: *seq,
+                skipped: *skipped,
+                outcome: outcome.into(),
+                next: next.as_micros(),
+            },
             // An event that the core has and this crate does not: to be added here.
             _ => Told::Other,
         })
@@ -308,8 +358,8 @@ impl<'a> Output<'a> {
 
 impl<'a> From<&Stored<'a>> for StoredRecord<'a> {
     fn from(stored: &Stored<'a>) -> Self {
-        let Stored { target, item, expires } = stored;
-        Self { target: *target.as_bytes(), item: item.into(), expires: expires.as_micros() }
+        let Stored { target, item, expires, kept } = stored;
+        Self { target: *target.as_bytes(), item: item.into(), expires: expires.as_micros(), kept: *kept }
     }
 }
 

@@ -143,6 +143,7 @@ struct ConfigRecord {
     #[serde(with = "RateRecord")]
     verifications: Rate,
     report_items: bool,
+    keep_interval: Duration,
 }
 
 #[derive(Serialize, Deserialize)]

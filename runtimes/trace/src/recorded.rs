@@ -5,8 +5,8 @@ use core::ops::Deref;
 
 use bep44_core::time::Duration;
 use bep44_core::{
-    Capacity, Config, Event, Instant, Item, ItemError, MAX_DATAGRAM, Node, NodeId, PublicKey, QueryError, QueryHandle,
-    Storage, Target, Transmit,
+    Capacity, Config, Event, Instant, Item, ItemError, KeepError, MAX_DATAGRAM, Node, NodeId, PublicKey, QueryError,
+    QueryHandle, Storage, Target, Transmit,
 };
 
 use crate::call::Call;
@@ -334,6 +334,36 @@ impl<'m, W: Write> Recorded<'m, W> {
         taken
     }
 
+    /// [`Node::keep`].
+    ///
+    /// # Errors
+    /// Those of the node.
+    pub fn keep(&mut self, now: Instant, item: &Item<'_>) -> Result<(), KeepError> {
+        self.call(Some(now), &Call::Keep { item: item.into() });
+        let result = self.node.keep(now, item);
+        self.came(Output::of_kept(result));
+        result
+    }
+
+    /// [`Node::forget`].
+    pub fn forget(&mut self, now: Instant, target: &Target) -> bool {
+        self.call(Some(now), &Call::Forget { target: *target.as_bytes() });
+        let taken = self.node.forget(now, target);
+        self.came(Some(Output::of_taken(taken)));
+        taken
+    }
+
+    /// [`Node::restore_kept`].
+    ///
+    /// # Errors
+    /// Those of the node.
+    pub fn restore_kept(&mut self, now: Instant, item: &Item<'_>, until_next: Duration) -> Result<(), KeepError> {
+        self.call(Some(now), &Call::RestoreKept { item: item.into(), until_next });
+        let result = self.node.restore_kept(now, item, until_next);
+        self.came(Output::of_kept(result));
+        result
+    }
+
     /// Makes a call that a trace names, and records it. `None`: it returned nothing.
     ///
     /// # Errors
@@ -345,7 +375,11 @@ impl<'m, W: Write> Recorded<'m, W> {
         buf: &'r mut [u8],
     ) -> Result<Option<Output<'r>>, ItemError> {
         // Judged first, so that nothing is recorded that was not done.
-        if let Call::Put { item, .. } | Call::RestoreItem { item, .. } = call {
+        if let Call::Put { item, .. }
+        | Call::RestoreItem { item, .. }
+        | Call::Keep { item }
+        | Call::RestoreKept { item, .. } = call
+        {
             item.to_item()?;
         }
         self.call(call.has_now().then_some(now), call);

@@ -5,4 +5,5 @@ mod lasting;
 mod network;
 mod replay;
 mod runtimes;
+mod sim;
 mod usage;

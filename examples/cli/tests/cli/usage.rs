@@ -113,6 +113,5 @@ fn an_object_says_it_to_programs() {
 
 #[test]
 fn what_this_build_does_not_have() {
-    refused(&["sim", "--nodes", "5"]).is_usage(&["not in this build"]);
     refused(&["get", TARGET, "--runtime", "other"]).is_usage(&["blocking"]);
 }

@@ -1,0 +1,229 @@
+//! Keeping an item alive (BEP 44, "Expiration"): what the node keeps is announced as soon as possible, and then once an
+//! hour, without anybody's secret key. An announcement is a query of the node's own. It reads first, and stores what is
+//! kept only where that is of use; a newer version that it meets is kept in the place of the old one.
+
+use crate::addr::{CompactAddr, Family};
+use crate::crypto::Signature;
+use crate::error::{KeepError, QueryError};
+use crate::event::QueryHandle;
+use crate::id::Target;
+use crate::item::{Item, judge};
+use crate::links::Slot;
+use crate::lookup::Storing;
+use crate::node::Node;
+use crate::node::query::{Aim, Phase, QuerySlot};
+use crate::node::telling::Untold;
+use crate::store::{Full, LastAnnouncement, Store};
+use crate::time::{Duration, Instant};
+
+/// Each time, up to this part of the interval is taken off: so that many nodes which keep one item, or many items that
+/// were kept at once, drift apart. It never gets longer, because two intervals are what an item lives elsewhere: an
+/// announcement that fails must not end it.
+const JITTER: u32 = 6;
+
+/// The shortest interval. Below it, announcing would only be a flood.
+const MIN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The pause between the beginnings of two announcements, so that many items make no flood. Who keeps more than fit into
+/// half of the interval announces them faster.
+const PACE: Duration = Duration::from_secs(1);
+
+/// The part of the interval after which an announcement is tried again that nobody at all has answered.
+const UNANSWERED: u32 = 12;
+
+/// The pause when there is no free query for an announcement.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// One query in so many may be an announcement (but one always, and never more than the second figure).
+const QUERIES: (usize, usize) = (8, 16);
+
+impl Node<'_> {
+    pub(super) fn start_keeping(&mut self, item: &Item<'_>, due: Instant) -> Result<(), KeepError> {
+        let target = item.target();
+        if let Item::Mutable(new) = item {
+            new.verify()?;
+            if let Some(stored) = self.store.get_mutable(&target) {
+                judge(&stored, new, None)?;
+            }
+        }
+        self.store.keep(&target, item, due).map_err(|Full| KeepError::NoRoom)
+    }
+
+    pub(super) fn stop_keeping(&mut self, now: Instant, target: &Target) -> bool {
+        let announces = |query: &QuerySlot| {
+            query.phase != Phase::Free && query.aim.keeps() && !query.follows && query.lookup.target() == target
+        };
+        while let Some(at) = self.queries.iter().position(announces)
+            && let Some(slot) = Slot::new(at)
+        {
+            self.release(self.handle_of(slot));
+        }
+        // One of each kind can be kept under one target.
+        let mutable = self.store.forget(now, target, true);
+        self.store.forget(now, target, false) || mutable
+    }
+
+    fn keep_interval(&self) -> Duration {
+        self.config.keep_interval.max(MIN_INTERVAL)
+    }
+
+    /// When the next announcement is due that begins now.
+    fn next_due(&mut self, now: Instant) -> Instant {
+        let interval = self.keep_interval();
+        let most = u32::try_from((interval / JITTER).as_millis()).unwrap_or(u32::MAX);
+        now + interval.saturating_sub(Duration::from_millis(self.rng.below(most).into()))
+    }
+
+    /// When an announcement is to begin. A node that knows nobody waits until it does.
+    pub(super) fn keep_deadline(&self) -> Option<Instant> {
+        let due = self.store.next_announcement()?;
+        (self.knows_somebody() && !self.transactions.is_full()).then_some(due.max(self.announce_from))
+    }
+
+    /// Begins the announcement that is due, and writes its first question into `buf`.
+    pub(super) fn next_announcement(&mut self, now: Instant, buf: &mut [u8]) -> Option<(CompactAddr, usize)> {
+        if self.keep_deadline().is_none_or(|deadline| deadline > now) {
+            return None;
+        }
+        let kept = self.store.kept().next()?;
+        let (target, mutable) = (kept.target, kept.item.as_mutable().is_some());
+        let pause = self.keep_interval() / u32::try_from(2 * self.store.kept_len()).unwrap_or(u32::MAX).max(1);
+        if !self.may_announce() || self.announce_item(now, target, mutable).is_err() {
+            self.announce_from = now + BUSY_PAUSE;
+            return None;
+        }
+        self.announce_from = now + PACE.min(pause);
+        // Whatever becomes of it, the next one is not forgotten.
+        let due = self.next_due(now);
+        self.store.reschedule(&target, mutable, due, None);
+        self.next_question(now, buf)
+    }
+
+    /// Whether an announcement may begin: it leaves a query for the application, or nothing else runs at all.
+    fn may_announce(&self) -> bool {
+        let (part, most) = QUERIES;
+        let runs = |query: &&QuerySlot| query.phase != Phase::Free;
+        let running = self.queries.iter().filter(runs).count();
+        let announcing = self.queries.iter().filter(runs).filter(|query| query.aim.keeps()).count();
+        let families = [Family::V4, Family::V6].into_iter().filter(|family| self.table_of(*family).has_room_at_all());
+        let leaves_some = running + families.count() < self.queries.len();
+        announcing < (self.queries.len() / part).clamp(1, most) && (leaves_some || running == 0)
+    }
+
+    fn announce_item(&mut self, now: Instant, target: Target, mutable: bool) -> Result<(), QueryError> {
+        let handle = self.start(now, target, Aim::Keep { mutable })?;
+        let slot = self.slot_of(handle);
+        let twin = slot.and_then(|slot| self.queries.get(slot.index())).and_then(|query| query.twin);
+        let Self { store, queries, .. } = self;
+        for slot in [slot, twin].into_iter().flatten() {
+            if let Some(query) = queries.get_mut(slot.index()) {
+                take_kept(query, store, mutable);
+            }
+        }
+        Ok(())
+    }
+
+    /// All have been read: decides whether storing is of use.
+    pub(super) fn on_kept_read(&mut self, slot: Slot) {
+        self.agree_with_store(slot);
+        let Some(query) = self.queries.get_mut(slot.index()) else { return };
+        // From here on, it says that the version has changed once more.
+        query.value_untold = false;
+        if query.is_plentiful() {
+            query.own = Storing::Skipped;
+            query.phase = Phase::Ended;
+        }
+    }
+
+    /// Another version has taken the place of the one that was being stored.
+    pub(super) fn on_kept_replaced(&mut self, slot: Slot) {
+        self.agree_with_store(slot);
+        if let Some(query) = self.queries.get_mut(slot.index()) {
+            query.value_untold = false;
+            query.begin_storing_anew();
+        }
+    }
+
+    /// The newer of what the walk has found and what is kept is announced and kept. Of two values with one number it is
+    /// the one that the walk decided for, with ours among the votes.
+    fn agree_with_store(&mut self, slot: Slot) {
+        let Self { store, queries, .. } = self;
+        let Some(query) = queries.get_mut(slot.index()) else { return };
+        let Some(stored) = store.get_mutable(query.lookup.target()).filter(|_| query.aim.is_mutable_keep()) else {
+            return;
+        };
+        if stored.seq() > query.seq {
+            take_kept(query, store, true);
+        } else if (stored.seq() < query.seq || stored.value() != query.value.as_slice())
+            && let Some(found) = query.mutable_item()
+        {
+            // If there is no room for it, it is announced all the same, and found again in an hour.
+            let _ = store.adopt(&found.target(), &Item::Mutable(found));
+        }
+    }
+
+    /// An announcement has ended in one family; in the other as well, if it runs there.
+    pub(super) fn on_kept_announced(&mut self, now: Instant, slot: Slot) {
+        let Some(query) = self.queries.get(slot.index()) else { return };
+        let twin = query.twin.and_then(|twin| self.queries.get(twin.index()));
+        if twin.is_some_and(|twin| twin.phase != Phase::Ended) {
+            return;
+        }
+        let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
+        let both = || [Some(query), twin].into_iter().flatten();
+        let sum = |count: fn(&QuerySlot) -> u16| {
+            u8::try_from(both().map(count).fold(0, u16::saturating_add)).unwrap_or(u8::MAX)
+        };
+        let copies = sum(|query| query.outcome.copies);
+        let last = if both().all(|query| query.own == Storing::Skipped) {
+            LastAnnouncement::Skipped { copies }
+        } else if both().all(|query| query.outcome.answered == 0) {
+            LastAnnouncement::Unanswered
+        } else {
+            LastAnnouncement::Sent { copies, accepted: sum(|query| query.outcome.accepted) }
+        };
+        let Some(mut due) = self.store.kept_due(&target, mutable) else { return };
+        if last == LastAnnouncement::Unanswered {
+            due = due.min(now + self.keep_interval() / UNANSWERED);
+        }
+        self.store.reschedule(&target, mutable, due, Some(last));
+    }
+
+    /// What is told of an announcement that has ended. Its query is free then.
+    pub(super) fn end_of_announcement(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
+        let query = self.queries.get(slot.index())?;
+        let twin = query.twin.and_then(|twin| self.queries.get(twin.index()));
+        if twin.is_some_and(|twin| twin.phase != Phase::Ended) {
+            // That one tells the end of both.
+            return None;
+        }
+        let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
+        let mut skipped = query.own == Storing::Skipped;
+        let mut outcome = query.outcome.clone();
+        let mut seq = query.seq;
+        if let Some(twin) = twin {
+            skipped &= twin.own == Storing::Skipped;
+            outcome.merge(&twin.outcome);
+            seq = seq.max(twin.seq);
+        }
+        let next = self.store.kept_due(&target, mutable);
+        self.release(handle);
+        Some(Untold::Announced { target, seq: mutable.then_some(seq), skipped, outcome, next: next? })
+    }
+}
+
+/// Lets a walk begin with, or go over to, what is kept.
+fn take_kept(query: &mut QuerySlot, store: &Store<'_>, mutable: bool) {
+    let target = *query.lookup.target();
+    if mutable {
+        let Some(stored) = store.get_mutable(&target) else { return };
+        query.key = *stored.key();
+        query.salt.clear();
+        // A stored salt is within the limit.
+        let _ = query.salt.extend_from_slice(stored.salt());
+        query.keep(stored.value(), stored.seq(), *stored.signature());
+        query.outcome.newest = Some(stored.seq());
+    } else if let Some(stored) = store.get_immutable(&target) {
+        query.keep(stored.value(), 0, Signature([0; 64]));
+    }
+}

@@ -1,0 +1,4 @@
+//! See `bep44_tests::fuzz::differential`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| bep44_tests::fuzz::differential(octets));
