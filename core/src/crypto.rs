@@ -1,7 +1,8 @@
-//! Ed25519 and SHA-1: the one room that calls `ed25519-compact` and `sha1_smol`.
+//! Ed25519 and SHA-1: the one room that calls `ed25519-compact` and `sha1`.
 
 use core::fmt;
 use ed25519_compact::{KeyPair, Seed};
+use sha1::{Digest, Sha1};
 
 use crate::id::ID_LEN;
 
@@ -79,11 +80,11 @@ impl fmt::Debug for SecretKey {
 
 /// The SHA-1 of the octets of `pieces`, one after the other.
 pub(crate) fn sha1(pieces: &[&[u8]]) -> [u8; ID_LEN] {
-    let mut digest = sha1_smol::Sha1::new();
+    let mut digest = Sha1::new();
     for piece in pieces {
         digest.update(piece);
     }
-    digest.digest().bytes()
+    digest.finalize().into()
 }
 
 #[cfg(test)]

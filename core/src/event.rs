@@ -72,7 +72,7 @@ pub enum Event<'a> {
         round_trip: Duration,
     },
     /// A query of ours has found a valid item: the only version of an immutable one, a newer version than reported
-    /// before of a mutable one. Whether a still newer one exists is known when the query has ended.
+    /// before of a mutable one (or, after an [`Equivocation`](Self::Equivocation), its other value). Whether a still newer one exists is known when the query has ended.
     Found {
         /// The query.
         query: QueryHandle,

@@ -143,8 +143,8 @@ pub(crate) struct Lookup {
     near: bool,
     /// The walk is after nodes to store on: one that gave no token does not count.
     pub(crate) needs_tokens: bool,
-    /// How many of the closest must have answered before the walk ends: K, unless it is to count copies.
-    pub(crate) wanted: u8,
+    /// How many nodes more than [`K`] are to have answered. (More, and not all: so that an unused slot is all zeros.)
+    pub(crate) more: u8,
     pub(crate) asked: u16,
     pub(crate) answered: u16,
     pub(crate) failed: u16,
@@ -157,7 +157,7 @@ impl Lookup {
             candidates: heapless::Vec::new(),
             near: false,
             needs_tokens: false,
-            wanted: K as u8,
+            more: 0,
             asked: 0,
             answered: 0,
             failed: 0,
@@ -170,7 +170,7 @@ impl Lookup {
         self.candidates.clear();
         self.near = false;
         self.needs_tokens = false;
-        self.wanted = K as u8;
+        self.more = 0;
         self.asked = 0;
         self.answered = 0;
         self.failed = 0;
@@ -287,7 +287,7 @@ impl Lookup {
                 State::Late => {}
                 _ => counted += usize::from(candidate.is_alive(self.needs_tokens)),
             }
-            if counted == usize::from(self.wanted) {
+            if counted == K + usize::from(self.more) {
                 break;
             }
         }
@@ -355,7 +355,7 @@ impl Lookup {
             return self.candidates.iter().all(|candidate| candidate.state == State::Failed);
         }
         let alive = self.candidates.iter().filter(|candidate| candidate.is_alive(self.needs_tokens));
-        alive.take(self.wanted.into()).all(|candidate| candidate.state == State::Answered)
+        alive.take(K + usize::from(self.more)).all(|candidate| candidate.state == State::Answered)
     }
 
     /// Whether a node with this id would be one of the K to store on.

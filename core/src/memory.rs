@@ -79,7 +79,7 @@ impl<
         assert!((ITEMS == 0) == (VALUES == 0), "items need octets, and octets items");
     };
 
-    /// Memory in which nothing is stored yet. All octets are zero but those of enumerations that start at none.
+    /// Memory in which nothing is stored yet. All octets are zero: a `static` of it takes RAM, and no flash.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default would invite copies of kilobytes; `new` is const")]
     pub const fn new() -> Self {

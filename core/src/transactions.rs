@@ -75,7 +75,9 @@ pub(crate) enum Age {
 pub struct Transaction {
     id: [u8; TRANSACTION_LEN],
     age: Age,
-    purpose: Option<Purpose>,
+    // Not an `Option` of a purpose: its `None` would not be zero in memory.
+    open: bool,
+    purpose: Purpose,
     node: Option<NodeId>,
     addr: CompactAddr,
     sent: Instant,
@@ -87,7 +89,8 @@ impl Empty for Transaction {
     const EMPTY: Self = Self {
         id: [0; TRANSACTION_LEN],
         age: Age::Fresh,
-        purpose: None,
+        open: false,
+        purpose: Purpose::Probe,
         node: None,
         addr: CompactAddr::UNSPECIFIED,
         sent: Instant::ZERO,
@@ -190,7 +193,8 @@ impl<'m> Transactions<'m> {
         }
         record.id = id;
         record.age = Age::Fresh;
-        record.purpose = Some(purpose);
+        record.open = true;
+        record.purpose = purpose;
         record.node = node;
         record.addr = addr;
         record.sent = now;
@@ -275,7 +279,7 @@ impl<'m> Transactions<'m> {
         Index::remove(&mut self.slots, slot, hash);
         self.order.remove(&mut self.slots, slot);
         let record = self.slots.get_mut(slot.index())?;
-        record.purpose = None;
+        record.open = false;
         record.chain.set_next(self.free.replace(slot));
         Some(asked)
     }
@@ -283,7 +287,7 @@ impl<'m> Transactions<'m> {
 
 impl Transaction {
     fn asked(&self) -> Option<Asked> {
-        Some(Asked { purpose: self.purpose?, node: self.node, addr: self.addr, sent: self.sent })
+        self.open.then_some(Asked { purpose: self.purpose, node: self.node, addr: self.addr, sent: self.sent })
     }
 }
 

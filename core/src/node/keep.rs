@@ -19,7 +19,7 @@ use crate::time::{Duration, Instant};
 /// Each time, up to this part of the interval is taken off: so that many nodes which keep one item, or many items that
 /// were kept at once, drift apart. It never gets longer, because two intervals are what an item lives elsewhere: an
 /// announcement that fails must not end it.
-const JITTER: u32 = 6;
+const JITTER: u64 = 6;
 
 /// The shortest interval. Below it, announcing would only be a flood.
 const MIN_INTERVAL: Duration = Duration::from_secs(60);
@@ -69,9 +69,11 @@ impl Node<'_> {
 
     /// When the next announcement is due that begins now.
     fn next_due(&mut self, now: Instant) -> Instant {
+        // In whole numbers, as in `next_announcement`.
         let interval = self.keep_interval();
-        let most = u32::try_from((interval / JITTER).as_millis()).unwrap_or(u32::MAX);
-        now + interval.saturating_sub(Duration::from_millis(self.rng.below(most).into()))
+        let millis = interval.as_secs().saturating_mul(1_000).saturating_add(interval.subsec_millis().into());
+        let most = u32::try_from(millis / JITTER).unwrap_or(u32::MAX);
+        now + Duration::from_millis(millis.saturating_sub(self.rng.below(most).into()))
     }
 
     /// When an announcement is to begin. A node that knows nobody waits until it does.
@@ -87,7 +89,9 @@ impl Node<'_> {
         }
         let kept = self.store.kept().next()?;
         let (target, mutable) = (kept.target, kept.item.as_mutable().is_some());
-        let pause = self.keep_interval() / u32::try_from(2 * self.store.kept_len()).unwrap_or(u32::MAX).max(1);
+        // In whole numbers: dividing a `Duration` can panic as far as the compiler sees.
+        let announcements = u64::try_from(2 * self.store.kept_len()).unwrap_or(u64::MAX).max(1);
+        let pause = Duration::from_millis(self.keep_interval().as_secs().saturating_mul(1_000) / announcements);
         if !self.may_announce() || self.announce_item(now, target, mutable).is_err() {
             self.announce_from = now + BUSY_PAUSE;
             return None;

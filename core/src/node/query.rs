@@ -198,7 +198,7 @@ impl QuerySlot {
         self.lookup.restart(target);
         self.lookup.needs_tokens = aim.stores();
         if aim.keeps() {
-            self.lookup.wanted = READ_BEFORE_KEEPING;
+            self.lookup.more = READ_BEFORE_KEEPING - K as u8;
         }
         self.value.clear();
         self.salt.clear();

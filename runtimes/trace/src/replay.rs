@@ -86,24 +86,25 @@ pub struct Step<'a> {
 }
 
 /// Replays a trace, record by record. Keeps no octets: what came out is compared by its digest.
+// The node stays where it is from the start to the end: moving it would take the stack of a microcontroller.
 #[derive(Debug)]
 pub struct Replayer<'m> {
-    stage: Stage<'m>,
+    /// Until the node has started.
+    storage: Option<Storage<'m>>,
+    /// From then on.
+    node: Option<Node<'m>>,
+    is_ended: bool,
+    progress: Progress,
+}
+
+/// How far a replay is, and what has come out until now.
+#[derive(Debug)]
+struct Progress {
     calls: u64,
     outputs: u64,
     now: Instant,
     digest: Digest,
     last: Last,
-}
-
-#[derive(Debug)]
-enum Stage<'m> {
-    /// Nothing was read yet.
-    Fresh(Storage<'m>),
-    Running(Node<'m>),
-    Ended(Node<'m>),
-    /// Of no use any more.
-    Failed,
 }
 
 /// What the last call returned, and whether the trace has told its own.
@@ -121,12 +122,10 @@ impl<'m> Replayer<'m> {
     #[must_use]
     pub fn new(storage: impl Into<Storage<'m>>) -> Self {
         Self {
-            stage: Stage::Fresh(storage.into()),
-            calls: 0,
-            outputs: 0,
-            now: Instant::ZERO,
-            digest: Digest::NONE,
-            last: Last::Compared,
+            storage: Some(storage.into()),
+            node: None,
+            is_ended: false,
+            progress: Progress { calls: 0, outputs: 0, now: Instant::ZERO, digest: Digest::NONE, last: Last::Compared },
         }
     }
 
@@ -158,7 +157,7 @@ impl<'m> Replayer<'m> {
     /// # Errors
     /// It did return something.
     pub fn settle(&mut self) -> Result<(), StepError> {
-        match core::mem::replace(&mut self.last, Last::Compared) {
+        match core::mem::replace(&mut self.progress.last, Last::Compared) {
             Last::Output(_) => self.differs(Difference::Unexpected),
             Last::Nothing | Last::Compared => Ok(()),
         }
@@ -167,58 +166,49 @@ impl<'m> Replayer<'m> {
     /// The node, once it has started.
     #[must_use]
     pub const fn node(&self) -> Option<&Node<'m>> {
-        match &self.stage {
-            Stage::Running(node) | Stage::Ended(node) => Some(node),
-            Stage::Fresh(_) | Stage::Failed => None,
-        }
+        self.node.as_ref()
     }
 
     /// Calls that were made.
     #[must_use]
     pub const fn calls(&self) -> u64 {
-        self.calls
+        self.progress.calls
     }
 
     /// Outputs that came of them, the node's id included.
     #[must_use]
     pub const fn outputs(&self) -> u64 {
-        self.outputs
+        self.progress.outputs
     }
 
     /// The time of the last call.
     #[must_use]
     pub const fn now(&self) -> Instant {
-        self.now
+        self.progress.now
     }
 
     /// The running digest of all that came out.
     #[must_use]
     pub const fn digest(&self) -> Digest {
-        self.digest
+        self.progress.digest
     }
 
     /// Whether the end of the trace was reached, and nothing is missing.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        matches!(self.stage, Stage::Ended(_))
+        self.is_ended
     }
 
+    // Not a part of its caller: the new node is on the stack here, and must not be for all other records.
+    #[inline(never)]
     fn start(&mut self, start: &Start<'_>, see: impl FnMut(&Step<'_>)) -> Result<(), StepError> {
-        let storage = match core::mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Fresh(storage) => storage,
-            other => {
-                self.stage = other;
-                return Err(StepError::Order);
-            }
+        let Some(storage) = self.storage.take_if(|storage| capacity(storage) == start.capacity) else {
+            let is_fresh = self.storage.is_some();
+            return Err(if is_fresh { StepError::Capacity(start.capacity) } else { StepError::Order });
         };
-        if capacity(&storage) != start.capacity {
-            self.stage = Stage::Fresh(storage);
-            return Err(StepError::Capacity(start.capacity));
-        }
-        self.now = Instant::from_micros(start.now);
-        let node = Node::new(storage, &start.config, self.now);
-        self.came(Some(&Output::of_node(&node)), see);
-        self.stage = Stage::Running(node);
+        self.progress.now = Instant::from_micros(start.now);
+        let node = self.node.insert(Node::new(storage, &start.config, self.progress.now));
+        self.progress.came(Some(&Output::of_node(node)), see);
         Ok(())
     }
 
@@ -229,26 +219,54 @@ impl<'m> Replayer<'m> {
         buf: &mut [u8],
         see: impl FnMut(&Step<'_>),
     ) -> Result<(), StepError> {
-        let mut node = match core::mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Running(node) => node,
-            other => {
-                self.stage = other;
-                return Err(StepError::Order);
-            }
-        };
-        self.now = Instant::from_micros(self.now.as_micros().wrapping_add(after.cast_unsigned()));
-        self.calls += 1;
-        let result = match call.apply(&mut node, self.now, buf) {
-            Ok(output) => {
-                self.came(output.as_ref(), see);
-                Ok(())
-            }
-            Err(error) => Err(StepError::Item(error)),
-        };
-        self.stage = Stage::Running(node);
-        result
+        let Self { node: Some(node), is_ended: false, progress, .. } = self else { return Err(StepError::Order) };
+        progress.now = Instant::from_micros(progress.now.as_micros().wrapping_add(after.cast_unsigned()));
+        progress.calls += 1;
+        let output = call.apply(node, progress.now, buf).map_err(StepError::Item)?;
+        progress.came(output.as_ref(), see);
+        Ok(())
     }
 
+    fn compare(&mut self, expected: &OutputRecord<'_>) -> Result<(), StepError> {
+        if self.node.is_none() || self.is_ended {
+            return Err(StepError::Order);
+        }
+        let before = match core::mem::replace(&mut self.progress.last, Last::Compared) {
+            Last::Output(before) => before,
+            Last::Nothing => return self.differs(Difference::Missing),
+            Last::Compared => return Err(StepError::Order),
+        };
+        let same = match expected {
+            OutputRecord::Digest(short) => *short == self.progress.digest.short(),
+            OutputRecord::Full(octets) => before.after(self.progress.calls, octets) == self.progress.digest,
+        };
+        if same { Ok(()) } else { self.differs(Difference::Output) }
+    }
+
+    fn end(&mut self, end: &End) -> Result<(), StepError> {
+        let Self { node: Some(node), is_ended: false, progress, .. } = self else { return Err(StepError::Order) };
+        let now_state = state(node, progress.now);
+        let came = (progress.calls, progress.outputs);
+        let came_digest = progress.digest.octets();
+        self.is_ended = true;
+        let End { calls, outputs, digest, state } = end;
+        if came != (*calls, *outputs) {
+            self.differs(Difference::Counts)
+        } else if came_digest != *digest {
+            self.differs(Difference::Output)
+        } else if now_state != *state {
+            self.differs(Difference::State)
+        } else {
+            Ok(())
+        }
+    }
+
+    const fn differs(&self, difference: Difference) -> Result<(), StepError> {
+        Err(StepError::Differs { call: self.progress.calls, difference })
+    }
+}
+
+impl Progress {
     fn came(&mut self, output: Option<&Output<'_>>, mut see: impl FnMut(&Step<'_>)) {
         match output {
             Some(output) => {
@@ -259,47 +277,5 @@ impl<'m> Replayer<'m> {
             None => self.last = Last::Nothing,
         }
         see(&Step { call: self.calls, now: self.now, output, digest: self.digest });
-    }
-
-    fn compare(&mut self, expected: &OutputRecord<'_>) -> Result<(), StepError> {
-        if !matches!(self.stage, Stage::Running(_)) {
-            return Err(StepError::Order);
-        }
-        let before = match core::mem::replace(&mut self.last, Last::Compared) {
-            Last::Output(before) => before,
-            Last::Nothing => return self.differs(Difference::Missing),
-            Last::Compared => return Err(StepError::Order),
-        };
-        let same = match expected {
-            OutputRecord::Digest(short) => *short == self.digest.short(),
-            OutputRecord::Full(octets) => before.after(self.calls, octets) == self.digest,
-        };
-        if same { Ok(()) } else { self.differs(Difference::Output) }
-    }
-
-    fn end(&mut self, end: &End) -> Result<(), StepError> {
-        let node = match core::mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Running(node) => node,
-            other => {
-                self.stage = other;
-                return Err(StepError::Order);
-            }
-        };
-        let now_state = state(&node, self.now);
-        self.stage = Stage::Ended(node);
-        let End { calls, outputs, digest, state } = end;
-        if (self.calls, self.outputs) != (*calls, *outputs) {
-            self.differs(Difference::Counts)
-        } else if self.digest.octets() != *digest {
-            self.differs(Difference::Output)
-        } else if now_state != *state {
-            self.differs(Difference::State)
-        } else {
-            Ok(())
-        }
-    }
-
-    const fn differs(&self, difference: Difference) -> Result<(), StepError> {
-        Err(StepError::Differs { call: self.calls, difference })
     }
 }

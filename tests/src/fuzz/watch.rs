@@ -43,6 +43,8 @@ pub(super) enum Aim {
 struct Running {
     aim: Aim,
     found: Option<i64>,
+    /// The number with which two values were seen.
+    equivocal: Option<i64>,
     answered: u16,
     accepted: u16,
     refused: u16,
@@ -141,7 +143,7 @@ impl Watch {
     /// A command was given.
     pub(super) fn started(&mut self, aim: Aim, query: Result<QueryHandle, QueryError>) -> Option<QueryHandle> {
         let handle = query.ok()?;
-        let running = Running { aim, found: None, answered: 0, accepted: 0, refused: 0 };
+        let running = Running { aim, found: None, equivocal: None, answered: 0, accepted: 0, refused: 0 };
         assert!(!self.over.contains(&handle), "a handle is not given twice");
         assert!(self.running.insert(handle.to_bits(), running).is_none(), "a handle is not given twice");
         assert!(self.running.len() <= self.capacity.queries);
@@ -219,7 +221,11 @@ impl Watch {
             Some(Told::Answered(query, _, _, _)) => self.of(query).answered += 1,
             Some(Told::Adopted(_) | Told::Announced(_)) => panic!("nothing is kept here"),
             Some(Told::Found(query, kept)) => self.found(query, &kept),
-            Some(Told::Equivocation(query, _)) => assert!(matches!(self.of(query).aim, Aim::GetMutable(..) | Aim::Put)),
+            Some(Told::Equivocation(query, seq)) => {
+                let running = self.of(query);
+                assert!(matches!(running.aim, Aim::GetMutable(..) | Aim::Put));
+                running.equivocal = Some(seq);
+            }
             Some(Told::Peers(query, peers)) => {
                 assert!(matches!(self.of(query).aim, Aim::Peers) && !peers.is_empty());
             }
@@ -230,6 +236,7 @@ impl Watch {
                 running.refused += u16::from(matches!(result, PutResult::Refused(_)));
             }
             Some(Told::Ended(query, outcome)) => self.ended(query, &outcome),
+            Some(told @ (Told::Adopted(_) | Told::Announced(_))) => panic!("nothing is kept: {told:?}"),
         }
         told
     }
@@ -280,7 +287,9 @@ impl Watch {
                 assert_eq!(kept.target, target);
                 let seq = kept.seq().expect("a mutable item");
                 assert!(newer_than < Some(seq), "{newer_than:?} {seq}");
-                assert!(running.found < Some(seq), "only a newer version is told");
+                // Of two values with one number, another may be taken in the end.
+                let newer = running.found < Some(seq) || running.equivocal == Some(seq);
+                assert!(newer && running.found <= Some(seq), "only a newer version is told");
                 running.found = Some(seq);
             }
             Aim::Put | Aim::Peers | Aim::Other => panic!("nobody looks for an item: {kept:?}"),

@@ -1,0 +1,27 @@
+//! Where flash, RAM and the stack are, for each program.
+use std::path::PathBuf;
+
+/// Bytes of stack. It lies below everything else, at the start of RAM: who overruns it leaves memory and stops, instead
+/// of writing over the node's tables.
+const STACK: usize = 12 * 1_024;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    // `micro` shows that it would run on a part with half of the memory.
+    for (program, ram) in [("node", 64 * 1_024), ("smoltcp", 64 * 1_024), ("micro", 32 * 1_024), ("cost", 64 * 1_024)] {
+        let folder = out.join(program);
+        std::fs::create_dir_all(&folder)?;
+        let start = 0x2000_0000;
+        let script = format!(
+            "MEMORY {{\n  FLASH : ORIGIN = 0, LENGTH = 256K\n  RAM : ORIGIN = {:#x}, LENGTH = {}\n}}\n\
+             _stack_end = {start:#x};\n_stack_start = {:#x};\n",
+            start + STACK,
+            ram - STACK,
+            start + STACK,
+        );
+        std::fs::write(folder.join("memory.x"), script)?;
+        println!("cargo:rustc-link-arg-bin={program}=-L{}", folder.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Ethernet II frames.
+
+/// An Ethernet address.
+pub type MacAddr = [u8; 6];
+
+pub(crate) const BROADCAST: MacAddr = [0xff; 6];
+
+/// Octets of the header: destination, source, type.
+pub(crate) const ETHERNET: usize = 14;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EtherType {
+    Ipv4,
+    Arp,
+}
+
+impl EtherType {
+    const fn octets(self) -> [u8; 2] {
+        match self {
+            Self::Ipv4 => [0x08, 0x00],
+            Self::Arp => [0x08, 0x06],
+        }
+    }
+}
+
+/// Whether `mac` names one host: no group, and not nothing.
+pub(crate) fn is_unicast(mac: MacAddr) -> bool {
+    mac[0] & 1 == 0 && mac != MacAddr::default()
+}
+
+pub(crate) const fn header(to: MacAddr, from: MacAddr, kind: EtherType) -> [u8; ETHERNET] {
+    let ([a, b, c, d, e, f], [g, h, i, j, k, l], [m, n]) = (to, from, kind.octets());
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
+}
+
+/// Whom a frame is for, and what it carries; `None` for what we do not speak.
+pub(crate) fn parse(frame: &[u8]) -> Option<(MacAddr, EtherType)> {
+    let [a, b, c, d, e, f, _, _, _, _, _, _, kind @ ..] = frame.first_chunk::<ETHERNET>()?;
+    let kind = [EtherType::Ipv4, EtherType::Arp].into_iter().find(|known| known.octets() == *kind)?;
+    Some(([*a, *b, *c, *d, *e, *f], kind))
+}
