@@ -219,7 +219,6 @@ impl Watch {
                 assert!(self.told.remove(&(target, mutable)).is_some() || self.behind > 1, "dropped twice");
             }
             Some(Told::Answered(query, _, _, _)) => self.of(query).answered += 1,
-            Some(Told::Adopted(_) | Told::Announced(_)) => panic!("nothing is kept here"),
             Some(Told::Found(query, kept)) => self.found(query, &kept),
             Some(Told::Equivocation(query, seq)) => {
                 let running = self.of(query);
