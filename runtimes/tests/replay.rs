@@ -77,8 +77,7 @@ fn trace_of(change: fn(Builder<blocking::Dht>) -> Builder<blocking::Dht>) -> Vec
     let dht = change(builder).build().unwrap();
     live(dht.client(), &network);
     dht.shutdown();
-    let trace = tape.0.lock().unwrap().clone();
-    trace
+    tape.0.lock().unwrap().clone()
 }
 
 fn replayed(trace: &[u8]) -> Report {

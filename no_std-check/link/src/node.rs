@@ -37,6 +37,7 @@ pub fn command(node: &mut Node<'_>, octets: &[u8]) {
     let (salt, value) = octets.split_at_checked(outside(8)).unwrap_or_default();
     if let Ok(item) = ImmutableItem::new(value) {
         outside(node.put(now, &Item::Immutable(item), None)).ok();
+        outside((node.keep(now, &Item::Immutable(item)).is_ok(), node.forget(now, &target)));
     }
     if let Ok(item) =
         MutableItem::new(PublicKey(outside([1; 32])), salt, outside(1), value, Signature(outside([2; 64])))
@@ -54,6 +55,7 @@ fn restore(node: &mut Node<'_>, now: Instant, value: &[u8]) {
     {
         outside(secret.public_key());
         outside(node.restore_item(now, &Item::Mutable(item), remaining)).ok();
+        outside(node.restore_kept(now, &Item::Mutable(item), remaining)).ok();
     }
     outside(node.restore_peer(now, outside(Target::ZERO), peer(), outside(true), remaining));
     outside(node.restore_contact(now, outside(NodeId::ZERO), peer()));
@@ -106,6 +108,9 @@ pub fn read(node: &Node<'_>) {
     }
     for item in node.items() {
         outside(item);
+    }
+    for kept in node.kept() {
+        outside(kept);
     }
     for peer in node.peers() {
         outside(peer);

@@ -6,8 +6,8 @@ use bep44_core::addr::{CompactAddr, Family};
 use bep44_core::item::{immutable_target, mutable_target};
 use bep44_core::list::{List, Slots};
 use bep44_core::{
-    ImmutableItem, Instant, Item, ItemError, MicroMemory, MutableItem, NodeId, PublicKey, QueryError, SecretKey,
-    Signature, Target,
+    ImmutableItem, Instant, Item, ItemError, KeepError, MicroMemory, MutableItem, NodeId, PublicKey, QueryError,
+    SecretKey, Signature, Target,
 };
 
 use crate::outside;
@@ -31,7 +31,7 @@ pub fn items(octets: &[u8]) {
             Ok(item) => {
                 outside((item.key(), item.salt(), item.seq(), item.value(), item.signature(), item.target()));
                 let verified: Result<(), ItemError> = item.verify();
-                outside(verified.map_err(QueryError::from)).ok();
+                outside((verified.map_err(QueryError::from), verified.map_err(KeepError::from))).0.ok();
                 read_item(&Item::Mutable(item));
             }
             Err(error) => {

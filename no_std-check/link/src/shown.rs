@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use bep44_core::id::ParseIdError;
 use bep44_core::wire::bencode::Malformed;
-use bep44_core::{ItemError, NodeId, PublicKey, QueryError, SecretKey, Signature, Target};
+use bep44_core::{ItemError, KeepError, NodeId, PublicKey, QueryError, SecretKey, Signature, Target};
 
 use crate::outside;
 
@@ -16,7 +16,9 @@ pub fn all(octets: &[u8]) {
     let target: Result<Target, ParseIdError> = core::str::from_utf8(octets).unwrap_or_default().parse();
     let (key, signature) = (PublicKey(outside([1; 32])), Signature(outside([2; 64])));
     let (query, item) = (outside(QueryError::Busy), outside(ItemError::NotCanonical));
-    let mut written = write!(text, "{key} {key:?} {signature} {signature:?} {query} {item} {}", outside(Malformed));
+    let keep = outside(KeepError::NoRoom);
+    let mut written =
+        write!(text, "{key} {key:?} {signature} {signature:?} {query} {keep} {item} {}", outside(Malformed));
     for id in id.iter() {
         written = written.and(write!(text, "{id} {id:?}"));
     }

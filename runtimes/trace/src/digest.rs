@@ -1,5 +1,6 @@
 //! The running digest of all outputs, and that of what can be read from a node.
 
+use bep44_core::event::LastAnnouncement;
 use bep44_core::{Instant, Node, Standing, Stats};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
@@ -52,7 +53,7 @@ impl Digest {
 }
 
 /// The digest of what can be read from `node` at `now`: the SHA-1 of, one after another, its counters, its round trip, its
-/// contacts, its items and its peers, each encoded as a record is.
+/// contacts, its items, its peers and what it keeps, each encoded as a record is.
 #[must_use]
 pub fn state(node: &Node<'_>, now: Instant) -> [u8; 20] {
     let mut digest = Sha1::new();
@@ -88,6 +89,16 @@ pub fn state(node: &Node<'_>, now: Instant) -> [u8; 20] {
     }
     for peer in node.peers() {
         feed(&mut digest, &(peer.info_hash.as_bytes(), Addr::from(peer.addr), peer.seed, peer.expires.as_micros()));
+    }
+    for kept in node.kept() {
+        let (last, copies, accepted) = match kept.last {
+            LastAnnouncement::Never => (0_u8, 0, 0),
+            LastAnnouncement::Unanswered => (1, 0, 0),
+            LastAnnouncement::Skipped { copies } => (2, copies, 0),
+            LastAnnouncement::Sent { copies, accepted } => (3, copies, accepted),
+            _ => (4, 0, 0),
+        };
+        feed(&mut digest, &(kept.target.as_bytes(), kept.due.as_micros(), last, copies, accepted));
     }
     digest.digest().bytes()
 }

@@ -19,7 +19,7 @@ use crate::recorded::Write;
 
 /// What a call returned. The order of the variants, here and below, is part of the format: new ones come last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "one at a time is on the stack, and there is no heap to put it on")]
+#[expect(clippy::large_enum_variant, reason = "a box would need an allocator; outputs are looked at one at a time")]
 pub enum Output<'a> {
     /// The id of a node that was made.
     Id([u8; 20]),

@@ -44,7 +44,18 @@ fn a_recorded_node_does_what_a_plain_one_does() {
         assert_eq!(node.stats(), plain.stats());
     }
     // It is a life that is worth it.
-    for what in ["Found", "Ended", "Put {", "Peers {", "ItemStored", "Accepted", "Busy", "NobodyToAsk", "Refused"] {
+    for what in [
+        "Found",
+        "Ended",
+        "Put {",
+        "Peers {",
+        "ItemStored",
+        "Accepted",
+        "Busy",
+        "NobodyToAsk",
+        "InvalidSignature",
+        "Announced {",
+    ] {
         assert!(without.iter().any(|line| line.contains(what)), "{what}");
     }
 }
@@ -323,7 +334,7 @@ fn outputs_in_full_can_be_read() {
             .step(&record, &mut buf, |step| said = step.output.map(|output| format!("{:?}", shown(output))))
             .unwrap();
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     assert!(Output::decode(&[]).is_none() && Output::decode(&[5, 1, 0]).is_none() && Output::decode(&[99]).is_none());
 }
 

@@ -98,6 +98,18 @@ pub(crate) fn life<W: Write>(node: &mut Recorded<'_, W>, seed: u8) -> Vec<String
             let _ = other.put(now, &Item::Mutable(item(3)), None);
             let _ = other.get_peers(now, Target::new([9; 20]));
         }
+        if round == 35 {
+            let kept = MutableItem::sign(&secret, b"kept", 5, b"i1e").unwrap();
+            note(&mut log, format!("{:?}", node.keep(now, &Item::Mutable(kept))));
+            let older = MutableItem::sign(&secret, b"kept", 4, b"i1e").unwrap();
+            note(&mut log, format!("{:?}", node.keep(now, &Item::Mutable(older))));
+            let immutable = Item::Immutable(ImmutableItem::new(b"4:kept").unwrap());
+            note(&mut log, format!("{:?}", node.restore_kept(now, &immutable, Duration::from_secs(5))));
+        }
+        if round == 52 {
+            let target = ImmutableItem::new(b"4:kept").unwrap().target();
+            note(&mut log, format!("{:?} {:?}", node.forget(now, &target), node.forget(now, &target)));
+        }
         if round == 40 {
             while let Ok(query) = node.find_node(now, Target::new([4; 20])) {
                 note(&mut log, format!("{query:?}"));
