@@ -63,7 +63,7 @@ pub(super) fn id_of(seed: u64, host: u32) -> NodeId {
 }
 
 impl Host {
-    pub(super) fn new(scenario: &Scenario, capacity: &Capacity, number: u32, is_behind_nat: bool, now: u64) -> Self {
+    pub(super) fn new(scenario: &Scenario, number: u32, is_behind_nat: bool, now: u64) -> Self {
         let mut seed = [0; 32];
         Draw::new(scenario.seed, "node", number.into()).stream().fill(&mut seed);
         let Width { narrow, wide } = scenario.parallelism;
@@ -72,7 +72,7 @@ impl Host {
             parallelism: bep44_core::Parallelism { narrow, wide },
             ..Config::new(seed)
         };
-        let node = Node::new(Storage::boxed(capacity), &config, Instant::from_micros(now));
+        let node = Node::new(Storage::boxed(&scenario.capacity_of(number)), &config, Instant::from_micros(now));
         Self {
             number,
             node,

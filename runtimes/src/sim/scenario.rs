@@ -397,7 +397,14 @@ impl Scenario {
         self.join.over + self.join.settle
     }
 
-    /// The tables of each node.
+    /// The tables of each node; a stable one can publish and look after its routing table at the same time.
+    #[must_use]
+    pub fn capacity_of(&self, host: u32) -> Capacity {
+        let capacity = self.capacity();
+        if host < self.stable { Capacity { queries: capacity.queries.max(2), ..capacity } } else { capacity }
+    }
+
+    /// The tables of a node.
     #[must_use]
     pub fn capacity(&self) -> Capacity {
         let tables = self.tables.unwrap_or_else(|| self.default_tables());
@@ -413,8 +420,8 @@ impl Scenario {
         let items = average * 2 + 8;
         // The bencoded value, and of a mutable item its key and signature.
         let octets = self.workload.value as f64 + 5.0 + self.workload.mutable * 96.0;
-        let values = (((average * 3 / 2 + 6) as f64 * octets) as usize).max(2_048);
-        Tables { contacts: 8 * doublings, transactions: 12, queries: 2, items, values }
+        let values = ((items as f64 * octets) as usize).max(2_048);
+        Tables { contacts: 8 * doublings, transactions: 12, queries: 1, items, values }
     }
 
     /// Checks every number.

@@ -134,7 +134,7 @@ impl Shard {
             self.hosts.resize_with(slot + 1, || None);
         }
         let behind = setting.wire.is_behind_nat(number);
-        let mut host = Box::new(Host::new(&setting.scenario, &setting.capacity, number, behind, now));
+        let mut host = Box::new(Host::new(&setting.scenario, number, behind, now));
         for other in known.iter().filter(|other| **other != number) {
             // A node takes more than there are here.
             let _ = host.node.add_bootstrap(addr_of(*other));
