@@ -661,3 +661,14 @@ fn the_asker_is_never_taken_for_its_id_alone() {
     script.run_for(Duration::from_secs(30));
     assert_eq!(nodes_in(&script.content(alice(), &find_node([0; 20])).unwrap()), []);
 }
+
+#[test]
+fn a_node_without_memory_for_queries_sleeps_until_a_contact_has_been_quiet() {
+    let mut script = Script::with(&Capacity { queries: 0, ..Capacity::tiny() }, &config());
+    script.add(place(1), Remote::new([1; 20]));
+    assert!(script.node.restore_contact(script.now, NodeId::new([1; 20]), place(1)));
+    script.run_for(Duration::from_secs(10));
+    assert_eq!(script.remote(place(1)).asked_for("ping").len(), 1);
+    let wakes = script.node.poll_timeout().expect("it looks after its contact");
+    assert!(wakes.since(script.now) > Duration::from_secs(14 * 60), "it wakes in {:?}", wakes.since(script.now));
+}

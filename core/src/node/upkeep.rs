@@ -161,7 +161,8 @@ impl Node<'_> {
         }
         // One refresh at a time, so that queries are left for the application.
         if !self.may_start_internal() {
-            self.upkeep.due = now + BUSY_PAUSE;
+            // Where there is no query at all, there is nothing to be looked for each second either.
+            self.upkeep.due = (now + BUSY_PAUSE).max(self.table.next_due().min(self.table6.next_due()));
             return None;
         }
         for family in [Family::V4, Family::V6] {
