@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
+use bep44::Capacity;
 use bep44::client::Client;
 use bep44::persist::DataDir;
 use bep44::replay::{Recording, RecordingMonitor};
@@ -35,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) data: Option<DataDir>,
     pub(crate) recording: Option<Recording>,
+    /// The sizes of its tables, if not the default.
+    pub(crate) capacity: Option<Capacity>,
 }
 
 impl Settings {
@@ -52,6 +55,9 @@ impl Settings {
         }
         if let Some(data) = self.data {
             builder = builder.data(data);
+        }
+        if let Some(capacity) = self.capacity {
+            builder = builder.capacity(capacity);
         }
         if let Some(recording) = self.recording {
             builder = builder.record(recording);
