@@ -408,13 +408,13 @@ impl Scenario {
     /// Eight contacts for each time that the network doubles, and room for several times the average of items: ids are
     /// random, so that some nodes are the closest to many more.
     fn default_tables(&self) -> Tables {
-        let doublings = (self.nodes / 8).max(1).ilog2() as usize + 2;
+        let doublings = (self.nodes / 8).max(1).ilog2() as usize + 1;
         let average = (u64::from(self.workload.items) * 8 / u64::from(self.nodes.max(1))) as usize;
-        let items = average * 3 + 8;
+        let items = average * 2 + 8;
         // The bencoded value, and of a mutable item its key and signature.
         let octets = self.workload.value as f64 + 5.0 + self.workload.mutable * 96.0;
-        let values = ((items as f64 * octets) as usize).max(2_048);
-        Tables { contacts: 8 * doublings, transactions: 16, queries: 2, items, values }
+        let values = (((average * 3 / 2 + 6) as f64 * octets) as usize).max(2_048);
+        Tables { contacts: 8 * doublings, transactions: 12, queries: 2, items, values }
     }
 
     /// Checks every number.
