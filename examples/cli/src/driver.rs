@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
-use bep44::Capacity;
 use bep44::client::Client;
 use bep44::persist::DataDir;
 use bep44::replay::{Recording, RecordingMonitor};
-use bep44::{BuildError, Builder, blocking, smol, tokio};
+use bep44::{BuildError, Builder, Capacity, blocking, smol, tokio};
 use clap::ValueEnum;
 /// Waits for an answer. Every driver has threads of its own, so that none needs this one.
 pub(crate) use futures_lite::future::block_on as wait;
