@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::error::{BuildError, Error};
 use crate::item::{Immutable, Mutable};
 use crate::socket::{BATCH, INCOMING, SendFailure, of_family, send_failure};
-use crate::turn::{Answered, Command, Known, NodeEvent, Progress, Step, Turn, Want};
+use crate::turn::{Answered, AnyItem, Command, KeptItem, Known, NodeEvent, Progress, Step, Turn, Want};
 
 /// The sockets have their numbers, 0 and 1.
 const COMMANDS: Token = Token(2);
@@ -227,7 +227,31 @@ impl Dht {
         block_on(self.client.add_bootstrap(addr))
     }
 
-    /// What happens from now on to the items that the node stores for others. Ends with the node, and does not keep it
+    /// Keeps an item alive until the node is told to [`forget`](Self::forget) it, or ends: see [`Client::keep`].
+    ///
+    /// # Errors
+    /// There is no memory for it, it is not an item within the limits, or a newer version is stored.
+    pub fn keep(&self, item: impl Into<AnyItem>) -> Result<(), Error> {
+        block_on(self.client.keep(item))
+    }
+
+    /// Stops keeping what is kept at `target`: it expires like any other. False if nothing is.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn forget(&self, target: Target) -> Result<bool, Error> {
+        block_on(self.client.forget(target))
+    }
+
+    /// What the node keeps alive, the next to be announced first.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub fn kept(&self) -> Result<Vec<KeptItem>, Error> {
+        block_on(self.client.kept())
+    }
+
+    /// What happens from now on to the items that the node stores, and to those that it keeps alive. Ends with the node, and does not keep it
     /// running.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use futures_lite::{Stream, StreamExt};
 
 use crate::error::Error;
 use crate::item::{Immutable, Mutable};
-use crate::turn::{Answered, AnyItem, Command, Known, NodeEvent, Progress, PutOn, Ticket, Want};
+use crate::turn::{Answered, AnyItem, Command, KeptItem, Known, NodeEvent, Progress, PutOn, Ticket, Want};
 
 /// Events that wait for a slow subscriber; more are lost and counted.
 const EVENTS: usize = 4_096;
@@ -352,13 +352,42 @@ impl Client {
         Ok(self.ask(|reply| Command::AddBootstrap(addr, reply)).await??)
     }
 
+    /// Keeps an item alive until the node is told to [`forget`](Self::forget) it, or ends: announces it as soon as
+    /// somebody is known, and then once an hour (BEP 44, "Expiration"), without anybody's secret key. It neither expires
+    /// nor makes room for others. What becomes of each announcement is told by [`events`](Self::events), and so is a newer
+    /// version that somebody else has written: that one is kept from then on. A node with a data directory keeps it
+    /// after a restart as well. A read-only node needs memory for it ([`Builder::capacity`](crate::Builder::capacity)).
+    ///
+    /// # Errors
+    /// There is no memory for it, it is not an item within the limits, or a newer version is stored.
+    pub async fn keep(&self, item: impl Into<AnyItem>) -> Result<(), Error> {
+        let item = item.into();
+        Ok(self.ask(|reply| Command::Keep(item, reply)).await??)
+    }
+
+    /// Stops keeping what is kept at `target`: it expires like any other. False if nothing is.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub async fn forget(&self, target: Target) -> Result<bool, Error> {
+        self.ask(|reply| Command::Forget(target, reply)).await
+    }
+
+    /// What the node keeps alive, the next to be announced first.
+    ///
+    /// # Errors
+    /// The node was shut down.
+    pub async fn kept(&self) -> Result<Vec<KeptItem>, Error> {
+        self.ask(Command::Kept).await
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Result<T, Error> {
         let (reply, answer) = async_channel::bounded(1);
         self.shared.command(command(reply))?;
         answer.recv().await.map_err(|_| Error::Closed)
     }
 
-    /// What happens from now on to the items that the node stores for others. Ends with the node, and does not keep it
+    /// What happens from now on to the items that the node stores, and to those that it keeps alive. Ends with the node, and does not keep it
     /// running.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bep44_core::QueryError;
 use bep44_core::item::ItemError;
+use bep44_core::{KeepError, QueryError};
 
 /// Why a call came back without an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum Error {
     /// What should be stored or asked for is not an item within the limits. Nothing was sent.
     #[error(transparent)]
     Item(#[from] ItemError),
+    /// The item is not kept.
+    #[error(transparent)]
+    Keep(KeepError),
     /// The query did not end within the time it was given.
     #[error("no outcome within {0:?}: give it more time, or look at the network")]
     TimedOut(Duration),
@@ -44,6 +47,15 @@ impl From<QueryError> for Error {
         match error {
             QueryError::Item(error) => Self::Item(error),
             error => Self::Query(error),
+        }
+    }
+}
+
+impl From<KeepError> for Error {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Item(error) => Self::Item(error),
+            error => Self::Keep(error),
         }
     }
 }

@@ -47,7 +47,9 @@ use bep44_core::crypto::PublicKey;
 use bep44_core::event::{DropReason, Event, PutResult, QueryHandle, Stored, Transmit};
 use bep44_core::id::{NodeId, Target};
 use bep44_core::item::{Item, ItemError};
-use bep44_core::{Contact, Instant, MAX_DATAGRAM, Node, Outcome, QueryError, Standing, Stats};
+use bep44_core::{
+    Contact, Instant, KeepError, Kept, LastAnnouncement, MAX_DATAGRAM, Node, Outcome, QueryError, Standing, Stats,
+};
 
 use crate::error::Error;
 use crate::item::{Immutable, Mutable};
@@ -85,6 +87,18 @@ impl AnyItem {
             Self::Immutable(item) => item.as_item(),
             Self::Mutable(item) => item.as_item(),
         }
+    }
+}
+
+impl From<Immutable> for AnyItem {
+    fn from(item: Immutable) -> Self {
+        Self::Immutable(item)
+    }
+}
+
+impl From<Mutable> for AnyItem {
+    fn from(item: Mutable) -> Self {
+        Self::Mutable(item)
     }
 }
 
@@ -160,6 +174,12 @@ pub enum Command {
     Subscribe(Sender<NodeEvent>),
     /// Remember a node of the network.
     AddBootstrap(SocketAddr, Sender<Result<(), QueryError>>),
+    /// Keep an item alive.
+    Keep(AnyItem, Sender<Result<(), KeepError>>),
+    /// Stop keeping what is kept there; says whether anything was.
+    Forget(Target, Sender<bool>),
+    /// What the node keeps.
+    Kept(Sender<Vec<KeptItem>>),
     /// The routing table.
     Contacts(Sender<Vec<Known>>),
     /// The counters.
@@ -223,18 +243,31 @@ pub struct Known {
     pub standing: Standing,
 }
 
-/// An item that the node stores for others.
+/// An item that the node keeps alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptItem {
+    /// Where it is stored.
+    pub target: Target,
+    /// The item, in the newest version that is known.
+    pub item: AnyItem,
+    /// How long until it is announced next.
+    pub until_next: Duration,
+    /// How the last announcement went.
+    pub last: LastAnnouncement,
+}
+
+/// An item that the node stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredItem {
     /// Where it is stored.
     pub target: Target,
     /// The item.
     pub item: AnyItem,
-    /// How long it is kept unless somebody puts it again.
-    pub remaining: Duration,
+    /// How long it stays unless somebody puts it again; absent if the node keeps it alive.
+    pub remaining: Option<Duration>,
 }
 
-/// Something that happened to an item that the node stores for others.
+/// Something that happened to an item that the node stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
@@ -242,8 +275,23 @@ pub enum NodeEvent {
     ItemStored(StoredItem),
     /// It took the place of an older version.
     ItemReplaced(StoredItem),
-    /// It was put again, and is kept longer.
+    /// It was put again, and stays longer. Or the node keeps it alive from now on, or no longer.
     ItemRefreshed(StoredItem),
+    /// Somebody has written a newer version of an item that the node keeps alive: this one is kept from now on.
+    Adopted(StoredItem),
+    /// An item that the node keeps alive was announced.
+    Announced {
+        /// Where it is stored.
+        target: Target,
+        /// The sequence number of a mutable item.
+        seq: Option<i64>,
+        /// Whether storing was spared, because enough nodes have it.
+        skipped: bool,
+        /// Who had it, who accepted it.
+        outcome: Box<Outcome>,
+        /// How long until it is announced next.
+        until_next: Duration,
+    },
     /// It is gone.
     ItemDropped {
         /// Where it was stored.
@@ -487,6 +535,22 @@ impl Turn {
             Command::AddBootstrap(addr, reply) => {
                 let _ = reply.try_send(self.node.add_bootstrap(addr));
             }
+            Command::Keep(item, reply) => {
+                let kept = item.as_item().map_err(KeepError::from).and_then(|item| self.node.keep(now, &item));
+                let _ = reply.try_send(kept);
+            }
+            Command::Forget(target, reply) => {
+                let _ = reply.try_send(self.node.forget(now, &target));
+            }
+            Command::Kept(reply) => {
+                let copy = |kept: Kept<'_>| KeptItem {
+                    target: kept.target,
+                    item: kept.item.into(),
+                    until_next: kept.due.since(now),
+                    last: kept.last,
+                };
+                let _ = reply.try_send(self.node.kept().map(copy).collect());
+            }
             Command::Contacts(reply) => {
                 let known = |contact: &Contact| Known {
                     node: contact.id(),
@@ -685,17 +749,25 @@ impl Turn {
     }
 }
 
-/// The event with octets of its own, if it is about stored items.
+/// The event with octets of its own, if it is about stored or kept items.
 fn owned(event: &Event<'_>, now: Instant) -> Option<NodeEvent> {
     let copy = |stored: &Stored<'_>| StoredItem {
         target: stored.target,
         item: stored.item.into(),
-        remaining: stored.expires.since(now),
+        remaining: (!stored.kept).then(|| stored.expires.since(now)),
     };
     Some(match event {
         Event::ItemStored(stored) => NodeEvent::ItemStored(copy(stored)),
         Event::ItemReplaced(stored) => NodeEvent::ItemReplaced(copy(stored)),
         Event::ItemRefreshed(stored) => NodeEvent::ItemRefreshed(copy(stored)),
+        Event::Adopted(stored) => NodeEvent::Adopted(copy(stored)),
+        Event::Announced { target, seq, skipped, outcome, next } => NodeEvent::Announced {
+            target: *target,
+            seq: *seq,
+            skipped: *skipped,
+            outcome: Box::new(outcome.clone()),
+            until_next: next.since(now),
+        },
         Event::ItemDropped { target, mutable, reason } => {
             NodeEvent::ItemDropped { target: *target, mutable: *mutable, reason: *reason }
         }

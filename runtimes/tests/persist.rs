@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bep44::blocking::Dht;
 use bep44::core::{Event, MAX_DATAGRAM, Node, Rate, Storage};
 use bep44::persist::{DataDir, DataError, Monitor, Status};
-use bep44::turn::{Command, NodeEvent, Sink, Step, Turn};
+use bep44::turn::{AnyItem, Command, NodeEvent, Sink, Step, Turn};
 use bep44::{BuildError, Builder, Capacity, Immutable, Mutable, NodeId, SecretKey, Target, bencoded_bytes};
 use redb::{ReadableTable, TableDefinition};
 
@@ -119,6 +119,47 @@ fn a_restart_brings_everything_back() {
     let newest = mutable(3);
     assert_eq!(client.newest(*newest.key(), b"salt", None).unwrap().item, Some(newest));
     assert_eq!(client.get_peers(info_hash).unwrap().peers, ["127.0.0.1:5000".parse().unwrap()]);
+}
+
+#[test]
+fn what_is_kept_alive_is_so_after_a_restart_and_a_forgotten_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, _) = start(dir.path());
+    let forgotten = Immutable::text("forgotten").unwrap();
+    node.keep(mutable(3)).unwrap();
+    node.keep(forgotten.clone()).unwrap();
+    assert!(node.forget(forgotten.target()).unwrap());
+    // Nobody is there whom it could be announced to: it stays due.
+    node.shutdown();
+
+    let (node, monitor) = start(dir.path());
+    assert_eq!(monitor.status().restored.items, 2);
+    let kept = node.kept().unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.item.clone()).collect::<Vec<_>>(), [AnyItem::from(mutable(3))]);
+    let events = node.events().unwrap();
+    let neighbour = builder().bootstrap([node.local_addr()]).build().unwrap();
+    neighbour.bootstrap().unwrap();
+    let announced = events.into_iter().find(|event| matches!(event, NodeEvent::Announced { .. }));
+    let Some(NodeEvent::Announced { seq: Some(3), outcome, .. }) = announced else { panic!("{announced:?}") };
+    assert_eq!(outcome.accepted, 1);
+    // Somebody writes a newer version: that one comes back, and is not announced again at once.
+    assert_eq!(guest(&node).put_mutable(&mutable(4), None).unwrap().stored(), 2);
+    node.shutdown();
+    let (node, _) = start(dir.path());
+    let kept = node.kept().unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].item, AnyItem::from(mutable(4)));
+    assert!(kept[0].until_next > Duration::from_secs(45 * 60), "{:?}", kept[0].until_next);
+    node.shutdown();
+
+    // Of nothing else than what it wrote itself it believes that it kept it, and not of what was changed since.
+    edit(dir.path(), |key, record| {
+        if key[20] == 1 {
+            *record.last_mut().unwrap() ^= 1;
+        }
+    });
+    let (node, monitor) = start(dir.path());
+    assert_eq!((monitor.status().restored.invalid, node.kept().unwrap().len()), (1, 0));
 }
 
 #[test]

@@ -132,6 +132,9 @@ pub(crate) struct Put {
     /// Store only where this sequence number is stored, or nothing
     #[arg(long, value_name = "N", requires = "key", value_parser = sequence_number, allow_negative_numbers = true)]
     pub(crate) cas: Option<i64>,
+    /// Stay until stopped, and announce the item once an hour, so that it does not expire
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Args)]

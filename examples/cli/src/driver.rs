@@ -8,7 +8,7 @@ use std::time::Duration;
 use bep44::client::Client;
 use bep44::persist::DataDir;
 use bep44::replay::{Recording, RecordingMonitor};
-use bep44::{BuildError, Builder, blocking, smol, tokio};
+use bep44::{BuildError, Builder, Capacity, blocking, smol, tokio};
 use clap::ValueEnum;
 /// Waits for an answer. Every driver has threads of its own, so that none needs this one.
 pub(crate) use futures_lite::future::block_on as wait;
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) data: Option<DataDir>,
     pub(crate) recording: Option<Recording>,
+    /// The sizes of its tables, if not the default.
+    pub(crate) capacity: Option<Capacity>,
 }
 
 impl Settings {
@@ -52,6 +54,9 @@ impl Settings {
         }
         if let Some(data) = self.data {
             builder = builder.data(data);
+        }
+        if let Some(capacity) = self.capacity {
+            builder = builder.capacity(capacity);
         }
         if let Some(recording) = self.recording {
             builder = builder.record(recording);

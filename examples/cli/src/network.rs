@@ -4,10 +4,11 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use bep44::Outcome;
+use bep44::core::MAX_BOOTSTRAP;
 use bep44::persist::DataDir;
 use bep44::replay::Recording;
 use bep44::turn::{Answered, AnyItem, Progress, Want};
+use bep44::{Capacity, Outcome};
 
 use crate::args::{HostPort, Join};
 use crate::driver::{Dht, Settings, wait};
@@ -27,11 +28,20 @@ const NAMES: Duration = Duration::from_secs(3);
 
 /// A node for one command: it asks, and answers nobody (BEP 43).
 pub(crate) fn guest(join: &Join, output: &Output) -> Result<Dht, Failure> {
+    guest_of(join, None, output)
+}
+
+/// The same with memory for an item that it keeps alive.
+pub(crate) fn keeper(join: &Join, output: &Output) -> Result<Dht, Failure> {
+    guest_of(join, Some(Capacity { peers: 0, ..Capacity::tiny() }), output)
+}
+
+fn guest_of(join: &Join, capacity: Option<Capacity>, output: &Output) -> Result<Dht, Failure> {
     let bootstrap = bootstrap(join, output)?;
     if bootstrap.is_empty() {
         return Err(Failure::refused("nobody to ask: give a node of the network with --bootstrap HOST:PORT"));
     }
-    start(join, bootstrap, true, None)
+    start_with(join, bootstrap, true, None, capacity)
 }
 
 /// A node that listens where it was told to.
@@ -40,6 +50,16 @@ pub(crate) fn start(
     bootstrap: Vec<SocketAddr>,
     read_only: bool,
     data: Option<DataDir>,
+) -> Result<Dht, Failure> {
+    start_with(join, bootstrap, read_only, data, None)
+}
+
+fn start_with(
+    join: &Join,
+    bootstrap: Vec<SocketAddr>,
+    read_only: bool,
+    data: Option<DataDir>,
+    capacity: Option<Capacity>,
 ) -> Result<Dht, Failure> {
     // Who names only nodes of that network means that network.
     let means_ipv6 = !bootstrap.is_empty() && bootstrap.iter().all(SocketAddr::is_ipv6);
@@ -52,7 +72,8 @@ pub(crate) fn start(
         )));
     }
     let recording = join.record.as_ref().map(Recording::create).transpose()?;
-    Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout: Some(join.timeout), data, recording })?)
+    let timeout = Some(join.timeout);
+    Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout, data, recording, capacity })?)
 }
 
 /// The addresses to join through: those given, or the public ones. None if nothing but this host can be reached.
@@ -65,7 +86,11 @@ pub(crate) fn bootstrap(join: &Join, output: &Output) -> Result<Vec<SocketAddr>,
         PUBLIC.iter().map(|(host, port)| HostPort::Name((*host).to_owned(), *port)).collect()
     };
     let addrs = resolve(&given, output);
-    let addrs: Vec<_> = addrs.into_iter().filter(|addr| join.listens_in_family_of(addr)).collect();
+    let mut addrs: Vec<_> = addrs.into_iter().filter(|addr| join.listens_in_family_of(addr)).collect();
+    // Of the public ones, some are as good as all.
+    if join.bootstrap.is_empty() {
+        addrs.truncate(MAX_BOOTSTRAP);
+    }
     if addrs.is_empty() {
         let only_ipv6 = !join.bind.is_empty() && join.bind.iter().all(SocketAddr::is_ipv6);
         let family = if only_ipv6 { "IPv6 " } else { "" };

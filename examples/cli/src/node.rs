@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Join, Node};
 use crate::driver::wait;
-use crate::failure::Failure;
+use crate::failure::{Failure, rejections};
 use crate::network::{bootstrap, start};
 use crate::output::{BAD, DIM, GOOD, Output, STRONG, count, time};
 use crate::signals::on_stop;
@@ -126,11 +126,27 @@ fn show_joined(joined: Result<usize, Error>, output: &Output) {
     }
 }
 
-fn show(event: &NodeEvent, output: &Output) {
+/// One line, or one object, about what has happened.
+pub(crate) fn show(event: &NodeEvent, output: &Output) {
     match event {
         NodeEvent::ItemStored(stored) => show_item("stored", stored, output),
         NodeEvent::ItemReplaced(stored) => show_item("replaced", stored, output),
         NodeEvent::ItemRefreshed(stored) => show_item("refreshed", stored, output),
+        NodeEvent::Adopted(stored) => show_item("adopted", stored, output),
+        NodeEvent::Announced { target, seq, skipped, outcome, until_next } => {
+            output.object(&json!({
+                "event": "announced", "target": target.to_string(), "seq": seq, "skipped": skipped,
+                "copies": outcome.copies, "answered": outcome.answered, "stored": outcome.accepted,
+                "rejected": rejections(outcome), "next_s": until_next.as_secs(),
+            }));
+            let what = match (skipped, outcome.answered) {
+                (true, _) => format!("spared: {} have it", count(outcome.copies, "node")),
+                (false, 0) => "nobody answered".to_owned(),
+                (false, _) => format!("stored by {}, {} had it", count(outcome.accepted, "node"), outcome.copies),
+            };
+            let next = time(*until_next);
+            output.line(&format!("{:<10} {target}  {what} {DIM}again in {next}{DIM:#}", "announced"));
+        }
         NodeEvent::ItemDropped { target, mutable, reason } => {
             let reason = format!("{reason:?}").to_lowercase();
             output.object(&json!({
@@ -155,13 +171,13 @@ fn show(event: &NodeEvent, output: &Output) {
 }
 
 fn show_item(event: &str, stored: &StoredItem, output: &Output) {
-    let (octets, remaining) = (stored.item.value().len(), stored.remaining);
+    let octets = stored.item.value().len();
     let mut object: Value = json!({
         "event": event,
         "target": stored.target.to_string(),
         "mutable": false,
         "octets": octets,
-        "remaining_s": remaining.as_secs(),
+        "remaining_s": stored.remaining.map(|remaining| remaining.as_secs()),
     });
     let mut version = String::new();
     if let AnyItem::Mutable(item) = &stored.item {
@@ -172,5 +188,6 @@ fn show_item(event: &str, stored: &StoredItem, output: &Output) {
     }
     output.object(&object);
     let octets = count(octets as u64, "octet");
-    output.line(&format!("{event:<10} {}  {octets}{version} {DIM}for {}{DIM:#}", stored.target, time(remaining)));
+    let remaining = stored.remaining.map_or_else(|| "kept alive".to_owned(), |left| format!("for {}", time(left)));
+    output.line(&format!("{event:<10} {}  {octets}{version} {DIM}{remaining}{DIM:#}", stored.target));
 }

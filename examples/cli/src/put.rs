@@ -1,43 +1,83 @@
 //! `bep44 put`
 
+use std::sync::mpsc;
+
 use bep44::core::wire::Code;
-use bep44::turn::{AnyItem, Want};
+use bep44::turn::{AnyItem, NodeEvent, Want};
 use bep44::{Immutable, Mutable, Outcome, SecretKey};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Put};
-use crate::driver::Dht;
+use crate::driver::{Dht, wait};
 use crate::failure::{Failure, meaning, rejections};
-use crate::network::{ask, guest};
+use crate::network::{ask, guest, keeper};
 use crate::output::{DIM, GOOD, Output, STRONG, count, time};
-use crate::{key, value};
+use crate::signals::on_stop;
+use crate::{key, node, value};
 
 pub(crate) fn run(args: &Put, join: &Join, output: &Output) -> Result<(), Failure> {
     let value = value::of(args)?;
-    match &args.key {
-        None => immutable(value, join, output),
-        Some(path) => mutable(args, &key::read(path)?, &value, join, output),
+    let (happens, happenings) = mpsc::channel();
+    if args.keep {
+        on_stop(happens.clone(), || Happening::Stop)?;
     }
+    let (dht, item) = match &args.key {
+        None => immutable(args, value, join, output)?,
+        Some(path) => mutable(args, &key::read(path)?, &value, join, output)?,
+    };
+    if !args.keep {
+        return Ok(());
+    }
+    let mut events = dht.events()?;
+    wait(dht.keep(item))?;
+    std::thread::spawn(move || {
+        // Once nobody takes them any more, the node is ending.
+        while wait(events.next()).is_some_and(|event| happens.send(Happening::Told(event)).is_ok()) {}
+    });
+    for happening in happenings {
+        match happening {
+            Happening::Told(event @ (NodeEvent::Announced { .. } | NodeEvent::Adopted(_))) => {
+                node::show(&event, output);
+            }
+            Happening::Told(_) => {}
+            Happening::Stop => break,
+        }
+    }
+    dht.shutdown();
+    Ok(())
 }
 
-fn immutable(value: Vec<u8>, join: &Join, output: &Output) -> Result<(), Failure> {
+/// What there is to say of an item that is kept alive.
+enum Happening {
+    Told(NodeEvent),
+    Stop,
+}
+
+fn immutable(args: &Put, value: Vec<u8>, join: &Join, output: &Output) -> Result<(Dht, AnyItem), Failure> {
     let item = Immutable::new(value)?;
     let target = item.target();
-    let dht = guest(join, output)?;
-    let (_, outcome) = ask(&dht, Want::Put { item: AnyItem::Immutable(item), cas: None }, "storing", output)?;
+    let dht = if args.keep { keeper(join, output)? } else { guest(join, output)? };
+    let item = AnyItem::Immutable(item);
+    let (_, outcome) = ask(&dht, Want::Put { item: item.clone(), cas: None }, "storing", output)?;
     let object = json!({ "target": target.to_string(), "stored": outcome.accepted });
     judge(&outcome, None, &object)?;
     output.row("target", &format!("{STRONG}{target}{STRONG:#}"));
     show(&outcome, output);
     output.object(&object);
-    Ok(())
+    Ok((dht, item))
 }
 
-fn mutable(args: &Put, secret: &SecretKey, value: &[u8], join: &Join, output: &Output) -> Result<(), Failure> {
+fn mutable(
+    args: &Put,
+    secret: &SecretKey,
+    value: &[u8],
+    join: &Join,
+    output: &Output,
+) -> Result<(Dht, AnyItem), Failure> {
     let salt = args.salt.as_ref().map_or("", |salt| &salt.0);
     // Signed before anything is sent, so that a value that breaks a limit is refused first.
     let mut item = Mutable::sign(secret, salt, args.seq.unwrap_or(1), value)?;
-    let dht = guest(join, output)?;
+    let dht = if args.keep { keeper(join, output)? } else { guest(join, output)? };
     let mut cas = args.cas;
     if args.seq.is_none() {
         (item, cas) = next_version(&dht, secret, salt, value, args.cas, output)?;
@@ -52,7 +92,7 @@ fn mutable(args: &Put, secret: &SecretKey, value: &[u8], join: &Join, output: &O
     output.row("sequence", &item.seq().to_string());
     show(&outcome, output);
     output.object(&as_object(&item, &outcome));
-    Ok(())
+    Ok((dht, item.into()))
 }
 
 /// Reads the newest version, and signs the next one, together with the number that is expected to be stored.

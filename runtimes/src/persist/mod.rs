@@ -16,7 +16,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! **What is kept**: the node's id, the items with the time that each has left, the peers, and the contacts. Items are
+//! **What is kept**: the node's id, the items with the time that each has left, the peers, and the contacts. An item that
+//! the node keeps alive is kept alive by the next one, and announced when it was due. Items are
 //! written down as they come, go and change; peers and contacts every few minutes and at the end. At the start each item
 //! is verified as if a stranger had sent it (its signature, or its hash), contacts are asked for a sign of life before
 //! they are named to anybody, and no item or peer gets more time than it had left.
@@ -47,7 +48,7 @@
 //! | --- | --- | --- |
 //! | `meta` | `"format"` | the version (`u32`) |
 //! | `meta` | `"id"` | the node's id (20 octets) |
-//! | `items` | target (20), 0 for an immutable item or 1 for a mutable one (1) | when this was written (`u64`), the time that it had left then (`u64`); of a mutable item the key (32), signature (64), sequence number (`i64`), length of the salt (1) and the salt; the bencoded value |
+//! | `items` | target (20), 0 for an immutable item or 1 for a mutable one (1) | when this was written (`u64`), the time that it had left then (`u64`; of an item that the node keeps alive, 2^63 and the time until its next announcement); of a mutable item the key (32), signature (64), sequence number (`i64`), length of the salt (1) and the salt; the bencoded value |
 //! | `peers` | number from 0 (`u32`) | when this was written (`u64`), and up to 1,000 peers: info-hash (20), whether it has all (1), the time that it had left (`u32`), length of the address (1), compact address (6 or 18) |
 //! | `contacts` | number from 0 (`u32`) | up to 1,000 contacts: id (20), length of the address (1), compact address (6 or 18) |
 
@@ -55,7 +56,7 @@ mod file;
 mod record;
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ use std::time::{Duration, SystemTime};
 
 use bep44_core::event::Event;
 use bep44_core::id::NodeId;
-use bep44_core::{Capacity, Instant, Node, Standing};
+use bep44_core::{Capacity, Instant, KeepError, Node, Standing};
 
 use self::file::Database;
 use self::record::{Key, PeerRecord, Snapshot, Stamp};
@@ -244,7 +245,7 @@ impl DataDir {
         let changes = self.restore_items(node, now, wall, capacity.items > 0, &mut restored)?;
         let (peers, contacts) = self.database.snapshot()?;
         for (written, peer) in &peers {
-            let left = Stamp { written: *written, remaining: peer.remaining }.left(wall);
+            let left = Stamp { written: *written, remaining: peer.remaining, kept: false }.left(wall);
             restored.peers += u64::from(node.restore_peer(now, peer.info_hash, peer.addr, peer.seed, left));
         }
         for (id, addr) in &contacts {
@@ -259,6 +260,7 @@ impl DataDir {
             due: now + self.snapshot_every,
             snapshot_every: self.snapshot_every,
             keeps_peers: capacity.peers > 0,
+            due_of_kept: HashMap::new(),
         };
         Ok(Box::new(sink))
     }
@@ -284,7 +286,17 @@ impl DataDir {
                 continue;
             };
             let left = stamp.left(wall);
-            if left.is_zero() {
+            if stamp.kept && keeps_items {
+                match node.restore_kept(now, &item, left) {
+                    Ok(()) => stale.push((*key, stamp.written > wall)),
+                    // A smaller node may have no room for all. What it can keep is not to be lost for it.
+                    Err(KeepError::NoRoom) => restored.left_out += 1,
+                    Err(_) => {
+                        restored.invalid += 1;
+                        changes.push((*key, Change::delete()));
+                    }
+                }
+            } else if left.is_zero() && !stamp.kept {
                 restored.expired += 1;
                 changes.push((*key, Change::delete()));
             } else if !keeps_items {
@@ -308,7 +320,8 @@ impl DataDir {
         // Written in what is now the future: from here on, their time runs by the clock as it is.
         let from_future: HashSet<Key> = stale.iter().filter(|(_, future)| *future).map(|(key, _)| *key).collect();
         if !from_future.is_empty() {
-            for stored in node.items() {
+            // What is kept alive is written again with the first snapshot.
+            for stored in node.items().filter(|stored| !stored.kept) {
                 let key = record::key(&stored.target, stored.item.as_mutable().is_some());
                 if from_future.contains(&key) {
                     let record = record::write_item(Stamp::new(wall, stored.expires.since(now)), &stored.item);
@@ -327,20 +340,43 @@ struct DirSink {
     due: Instant,
     snapshot_every: Duration,
     keeps_peers: bool,
+    /// When each kept item was to be announced, as it was written last.
+    due_of_kept: HashMap<Key, Instant>,
+}
+
+impl DirSink {
+    /// Writes down when the kept items are to be announced, as far as that has changed: about once an hour for each.
+    fn write_kept(&mut self, now: Instant, node: &Node<'static>) {
+        let mut before = std::mem::take(&mut self.due_of_kept);
+        for kept in node.kept() {
+            let key = record::key(&kept.target, kept.item.as_mutable().is_some());
+            if before.remove(&key) != Some(kept.due) {
+                let stamp = Stamp::of_kept(wall_clock(), kept.due.since(now));
+                self.writer.write(key, record::write_item(stamp, &kept.item), false);
+            }
+            self.due_of_kept.insert(key, kept.due);
+        }
+    }
 }
 
 impl Sink for DirSink {
     fn item(&mut self, now: Instant, event: &Event<'_>) {
         let (stored, is_new) = match event {
             Event::ItemStored(stored) => (stored, true),
-            Event::ItemReplaced(stored) | Event::ItemRefreshed(stored) => (stored, false),
+            Event::ItemReplaced(stored) | Event::ItemRefreshed(stored) | Event::Adopted(stored) => (stored, false),
             Event::ItemDropped { target, mutable, .. } => {
                 return self.writer.delete(record::key(target, *mutable));
             }
             _ => return,
         };
         let key = record::key(&stored.target, stored.item.as_mutable().is_some());
-        let stamp = Stamp::new(wall_clock(), stored.expires.since(now));
+        let stamp = if stored.kept {
+            // When it is due is written with the next snapshot; after a crash before that, it is announced at once.
+            self.due_of_kept.remove(&key);
+            Stamp::of_kept(wall_clock(), Duration::ZERO)
+        } else {
+            Stamp::new(wall_clock(), stored.expires.since(now))
+        };
         self.writer.write(key, record::write_item(stamp, &stored.item), is_new);
     }
 
@@ -350,6 +386,7 @@ impl Sink for DirSink {
 
     fn snapshot(&mut self, now: Instant, node: &Node<'static>) {
         self.due = now + self.snapshot_every;
+        self.write_kept(now, node);
         self.writer.snapshot(take_snapshot(now, node, self.keeps_peers));
     }
 
@@ -358,6 +395,7 @@ impl Sink for DirSink {
     }
 
     fn close(&mut self, now: Instant, node: &Node<'static>) {
+        self.write_kept(now, node);
         self.writer.snapshot(take_snapshot(now, node, self.keeps_peers));
         self.writer.close();
     }

@@ -33,11 +33,23 @@ pub(super) struct Stamp {
     /// By the system's clock.
     pub(super) written: u64,
     pub(super) remaining: u64,
+    /// The node keeps the item alive: the time is that until its next announcement.
+    pub(super) kept: bool,
 }
+
+/// Stands above the time that is left, if the node keeps the item alive; nothing else in the upper 24 bits does. (So many
+/// milliseconds that the rest does not hold them are 34 years.)
+const KEPT: u64 = 1 << 63;
+const KEPT_TIME: u64 = (1 << 40) - 1;
 
 impl Stamp {
     pub(super) fn new(written: u64, remaining: Duration) -> Self {
-        Self { written, remaining: millis(remaining) }
+        Self { written, remaining: millis(remaining), kept: false }
+    }
+
+    /// Of an item that the node keeps alive.
+    pub(super) fn of_kept(written: u64, until_next: Duration) -> Self {
+        Self { written, remaining: millis(until_next).min(KEPT_TIME), kept: true }
     }
 
     /// How much is left at `now`. A clock that was set back takes none away, and adds none.
@@ -53,7 +65,8 @@ impl Stamp {
 pub(super) fn write_item(stamp: Stamp, item: &Item<'_>) -> Box<[u8]> {
     let mut record = Vec::with_capacity(16 + 105 + 64 + item.value().len());
     record.extend_from_slice(&stamp.written.to_le_bytes());
-    record.extend_from_slice(&stamp.remaining.to_le_bytes());
+    let kept = if stamp.kept { KEPT } else { 0 };
+    record.extend_from_slice(&(stamp.remaining | kept).to_le_bytes());
     if let Item::Mutable(item) = item {
         record.extend_from_slice(&item.key().0);
         record.extend_from_slice(&item.signature().0);
@@ -181,7 +194,9 @@ impl<'r> Octets<'r> {
     }
 
     fn stamp(&mut self) -> Option<Stamp> {
-        Some(Stamp { written: self.u64()?, remaining: self.u64()? })
+        let (written, remaining) = (self.u64()?, self.u64()?);
+        let kept = remaining & !KEPT_TIME == KEPT;
+        Some(Stamp { written, remaining: if kept { remaining & KEPT_TIME } else { remaining }, kept })
     }
 
     fn addr(&mut self) -> Option<SocketAddr> {
@@ -195,7 +210,7 @@ mod tests {
     use super::*;
     use bep44_core::SecretKey;
 
-    const STAMP: Stamp = Stamp { written: 1_000_000, remaining: 60_000 };
+    const STAMP: Stamp = Stamp { written: 1_000_000, remaining: 60_000, kept: false };
 
     #[test]
     fn items_come_back_octet_for_octet() {

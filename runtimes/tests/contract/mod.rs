@@ -16,7 +16,7 @@ use bep44::client::Query;
 use bep44::core::PutResult;
 use bep44::core::Rate;
 use bep44::core::wire::Code;
-use bep44::turn::{NodeEvent, PutOn, Want};
+use bep44::turn::{AnyItem, NodeEvent, PutOn, Want};
 use bep44::{BuildError, Builder, Capacity, Error, Immutable, Mutable, QueryError, SecretKey, Target, bencoded_bytes};
 use futures_lite::future::{block_on, poll_once};
 
@@ -163,6 +163,27 @@ fn stored_items_are_told() {
     }
     wait_for_nothing(network[1].clone());
     assert_eq!(each!(&mut events).next(), None, "it ends with the node");
+}
+
+#[test]
+fn what_is_kept_is_announced_and_told_until_it_is_forgotten() {
+    let network = network(2);
+    let mut events = network[0].events().unwrap();
+    let item = Immutable::text("kept alive").unwrap();
+    wait!(network[0].keep(item.clone())).unwrap();
+    let announced = each!(&mut events).find(|event| matches!(event, NodeEvent::Announced { .. }));
+    let Some(NodeEvent::Announced { target, seq, skipped, outcome, until_next }) = announced else {
+        panic!("{announced:?}")
+    };
+    assert_eq!((target, seq, skipped, outcome.accepted), (item.target(), None, false, 1));
+    assert!((50 * 60 - 10..=60 * 60).contains(&until_next.as_secs()), "{until_next:?}");
+    let kept = wait!(network[0].kept()).unwrap();
+    assert_eq!((kept.len(), kept[0].target, &kept[0].item), (1, item.target(), &AnyItem::from(item.clone())));
+    assert_eq!(wait!(guest(&network[1..]).get(item.target())).unwrap().item, Some(item.clone()));
+    assert!(wait!(network[0].forget(item.target())).unwrap());
+    assert!(!wait!(network[0].forget(item.target())).unwrap());
+    assert_eq!(wait!(network[0].kept()).unwrap(), []);
+    wait!(network[0].shutdown());
 }
 
 fn wait_for_nothing(dht: Dht) {

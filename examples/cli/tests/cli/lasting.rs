@@ -101,6 +101,24 @@ fn a_directory_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn what_is_put_to_be_kept_is_announced_until_it_is_stopped() {
+    let network = Network::start(3);
+    let directory = Directory::new();
+    let key = directory.path("key");
+    network.ok(&["keygen", &key]);
+    let bootstrap = network.0[0].addr.to_string();
+    let args = ["put", "--keep", "--key", &key, "--seq", "1", "kept alive", "--json"];
+    let keeper = Running::start(&[&args[..], &["--bind", "127.0.0.1:0", "--bootstrap", &bootstrap]].concat());
+    let put = keeper.object();
+    assert_eq!((&put["seq"], &put["stored"]), (&json!(1), &json!(3)));
+    let announced = keeper.object();
+    assert_eq!((&announced["event"], &announced["target"]), (&json!("announced"), &put["target"]));
+    assert_eq!((&announced["seq"], &announced["stored"], &announced["copies"]), (&json!(1), &json!(3), &json!(3)));
+    assert!((50 * 60 - 10..=60 * 60).contains(&announced["next_s"].as_u64().unwrap()));
+    assert_eq!(keeper.signal("INT"), Some(0));
+}
+
+#[test]
 fn a_watcher_sees_each_newer_version() {
     let network = Network::start(3);
     let directory = Directory::new();
