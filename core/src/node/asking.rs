@@ -320,7 +320,11 @@ impl Node<'_> {
         let candidate = loop {
             let Some(candidate) = query.lookup.next_to_store_on() else {
                 // All that were left have been passed over: a spare is asked, or that was all.
-                let question = self.storing_question(now, slot, handle, buf);
+                let spare = query.lookup.next_spare();
+                let question = spare.and_then(|(addr, id)| {
+                    let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
+                    Some((addr, len))
+                });
                 if question.is_none() {
                     self.advance_query(now, handle);
                 }
