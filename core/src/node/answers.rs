@@ -26,7 +26,7 @@ impl Node<'_> {
                 // Another node lives there now; what it says was not asked of it.
                 self.stats.unsolicited += 1;
                 if let Some(id) = &asked.node {
-                    self.table_of_mut(from.family()).forget(from, id);
+                    self.tables.get_mut(from.family()).forget(from, id);
                 }
                 self.on_failure(now, &asked);
             }

@@ -22,29 +22,35 @@ impl Node<'_> {
     /// Starts a query with a walk: in each family that the node is in, as far as there are free slots and nodes to ask.
     pub(super) fn start(&mut self, now: Instant, target: Target, aim: Aim) -> Result<QueryHandle, QueryError> {
         let now = self.advance(now);
-        let first = self.start_in(now, Family::V4, target, aim);
-        let second = self.start_in(now, Family::V6, target, aim);
-        let (leader, follower) = match (first, second) {
-            (Ok(leader), follower) => (leader, follower.ok()),
-            (Err(_), Ok(leader)) => (leader, None),
-            (Err(QueryError::NobodyToAsk), Err(error)) | (Err(error), Err(_)) => return Err(error),
-        };
-        if let Some(follower) = follower {
-            for (slot, twin, follows) in [(leader, follower, false), (follower, leader, true)] {
-                if let Some(query) = self.queries.get_mut(slot.index()) {
-                    query.twin = Some(twin);
-                    query.follows = follows;
+        let mut started = Err(QueryError::NobodyToAsk);
+        for family in Family::ALL {
+            started = match (started, self.start_in(now, family, target, aim)) {
+                (Ok(leader), Ok(follower)) => {
+                    self.tie(leader, follower);
+                    started
                 }
+                (Ok(leader), Err(_)) | (Err(_), Ok(leader)) => Ok(leader),
+                (Err(QueryError::NobodyToAsk), Err(error)) | (Err(error), Err(_)) => Err(error),
+            };
+        }
+        Ok(self.handle_of(started?))
+    }
+
+    /// Makes twins of two queries for the same, of which the application knows only the leader.
+    fn tie(&mut self, leader: Slot, follower: Slot) {
+        for (slot, twin, follows) in [(leader, follower, false), (follower, leader, true)] {
+            if let Some(query) = self.queries.get_mut(slot.index()) {
+                query.twin = Some(twin);
+                query.follows = follows;
             }
         }
-        Ok(self.handle_of(leader))
     }
 
     /// Starts a walk in one family.
     fn start_in(&mut self, now: Instant, family: Family, target: Target, aim: Aim) -> Result<Slot, QueryError> {
         let slot = self.free_query().ok_or(QueryError::Busy)?;
-        let Self { table, table6, queries, bootstrap, .. } = self;
-        let table = if family == Family::V4 { table } else { table6 };
+        let Self { tables, queries, bootstrap, .. } = self;
+        let table = tables.get(family);
         let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
         query.begin(now, target, aim, family);
         for contact in table.closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad).iter() {
@@ -149,7 +155,7 @@ impl Node<'_> {
 
     pub(super) fn start_ping(&mut self, now: Instant, addr: CompactAddr) -> Result<QueryHandle, QueryError> {
         let now = self.advance(now);
-        if !addr.is_usable() || !self.table_of(addr.family()).has_room_at_all() {
+        if !addr.is_usable() || !self.tables.get(addr.family()).has_room_at_all() {
             return Err(QueryError::UnusableAddress);
         }
         let slot = self.free_query().ok_or(QueryError::Busy)?;

@@ -109,7 +109,7 @@ impl Node<'_> {
         let runs = |query: &&QuerySlot| query.phase != Phase::Free;
         let running = self.queries.iter().filter(runs).count();
         let announcing = self.queries.iter().filter(runs).filter(|query| query.aim.keeps()).count();
-        let families = [Family::V4, Family::V6].into_iter().filter(|family| self.table_of(*family).has_room_at_all());
+        let families = Family::ALL.into_iter().filter(|family| self.tables.get(*family).has_room_at_all());
         let leaves_some = running + families.count() < self.queries.len();
         announcing < (self.queries.len() / part).clamp(1, most) && (leaves_some || running == 0)
     }

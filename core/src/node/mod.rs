@@ -13,7 +13,7 @@ mod upkeep;
 
 use core::net::SocketAddr;
 
-use crate::addr::{CompactAddr, Family};
+use crate::addr::{CompactAddr, Family, PerFamily};
 use crate::config::{Config, Settings};
 use crate::crypto::PublicKey;
 use crate::error::{KeepError, QueryError};
@@ -112,8 +112,7 @@ pub struct Node<'m> {
     now: Instant,
     rng: Rng,
     stats: Stats,
-    table: Table<'m>,
-    table6: Table<'m>,
+    tables: PerFamily<Table<'m>>,
     transactions: Transactions<'m>,
     queries: Slots<'m, QuerySlot>,
     /// Queries that may have a packet to send.
@@ -149,8 +148,7 @@ impl<'m> Node<'m> {
             config: config.into(),
             now,
             stats: Stats::default(),
-            table: Table::new(id, contacts, now),
-            table6: Table::new(id, contacts6, now),
+            tables: PerFamily::from([contacts, contacts6]).map(|contacts| Table::new(id, contacts, now)),
             transactions: Transactions::new(transactions, index),
             queries,
             ready: Order::EMPTY,
@@ -225,7 +223,7 @@ impl<'m> Node<'m> {
     /// next query does. [`MAX_BOOTSTRAP`] are remembered; more are refused, as are unusable ones.
     pub fn add_bootstrap(&mut self, addr: SocketAddr) -> Result<(), QueryError> {
         let addr = CompactAddr::from(addr);
-        if !addr.is_usable() || !self.table_of(addr.family()).has_room_at_all() {
+        if !addr.is_usable() || !self.tables.get(addr.family()).has_room_at_all() {
             return Err(QueryError::UnusableAddress);
         }
         if !self.bootstrap.contains(&addr) {
@@ -388,7 +386,7 @@ impl<'m> Node<'m> {
 
     /// All contacts of both families, the farthest first.
     pub fn contacts(&self) -> impl Iterator<Item = &Contact> {
-        self.table.contacts().iter().chain(self.table6.contacts())
+        Family::ALL.into_iter().flat_map(|family| self.tables.get(family).contacts())
     }
 
     /// All items that are stored here, the next to expire first, and behind them those that the node keeps.
@@ -454,19 +452,5 @@ impl<'m> Node<'m> {
         let now = self.advance(now);
         let addr = CompactAddr::from(addr);
         addr.is_usable() && self.take_back_contact(now, &id, &addr)
-    }
-
-    fn table_of(&self, family: Family) -> &Table<'m> {
-        match family {
-            Family::V4 => &self.table,
-            Family::V6 => &self.table6,
-        }
-    }
-
-    fn table_of_mut(&mut self, family: Family) -> &mut Table<'m> {
-        match family {
-            Family::V4 => &mut self.table,
-            Family::V6 => &mut self.table6,
-        }
     }
 }

@@ -279,7 +279,7 @@ impl QuerySlot {
     fn take_peers(&mut self, from: &CompactAddr, reply: &Reply<'_>) {
         let len = self.family.compact_len();
         for peer in reply.values.iter().flat_map(|values| values.iter()) {
-            let mut compact = heapless::Vec::<u8, 18>::new();
+            let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
             if peer.family() == self.family
                 && peer.is_plausible(from)
                 && peer.write_compact(&mut compact).is_some()

@@ -4,7 +4,7 @@
 //! (203, by the parser), the size of its value (205) and salt (207), its token (203), the condition it names (301), its
 //! sequence number (302), and only then its signature (206). So nobody without a valid token can make us verify one.
 
-use crate::addr::{CompactAddr, Family};
+use crate::addr::{CompactAddr, Family, PerFamily};
 use crate::crypto::{PublicKey, Signature};
 use crate::id::Target;
 use crate::item::{Change, ImmutableItem, Item, ItemError, MutableItem, judge};
@@ -120,10 +120,7 @@ impl Node<'_> {
     fn get_peers_for(&mut self, asker: &Asker<'_>, info_hash: &Target, want: Want, buf: &mut [u8]) -> Option<usize> {
         let mut values = ValueList::<VALUES_LEN>::new();
         let family = asker.addr.family();
-        let max = match family {
-            Family::V4 => VALUES_LEN / 8,
-            Family::V6 => VALUES_LEN / 21,
-        };
+        let max = *PerFamily::new(VALUES_LEN / 8, VALUES_LEN / 21).get(family);
         self.peers.sample(info_hash, family, &mut self.rng, max, |peer| {
             // `max` fit.
             let _ = values.push(peer);
@@ -226,9 +223,9 @@ impl Node<'_> {
     /// Our contacts closest to `target`, of the families that the asker wants (BEP 32): good ones, or, if there are too
     /// few, such as have been quiet for a while but left no question unanswered.
     fn closest_for(&self, asker: &Asker<'_>, target: &Target, want: Want) -> NodeLists {
-        let list = |family| {
+        NodeLists(Family::ALL.map(|family| {
             want.includes(family, asker.addr.family()).then(|| {
-                let table = self.table_of(family);
+                let table = self.tables.get(family);
                 let mut closest = table.closest::<K>(target, |contact| contact.standing(asker.now) == Standing::Good);
                 if closest.len() < K {
                     closest = table.closest(target, |contact| contact.is_named(asker.now, NAMED_WITHIN));
@@ -240,8 +237,7 @@ impl Node<'_> {
                 }
                 list
             })
-        };
-        NodeLists { v4: list(Family::V4), v6: list(Family::V6) }
+        }))
     }
 
     /// An answer that says who we are and where the asker is (BEP 42, "ip").
@@ -276,14 +272,11 @@ impl Node<'_> {
 }
 
 /// The lists of nodes for one answer.
-struct NodeLists {
-    v4: Option<NodeList>,
-    v6: Option<NodeList>,
-}
+struct NodeLists(PerFamily<Option<NodeList>>);
 
 impl NodeLists {
     fn nodes(&self) -> Nodes<'_> {
-        [&self.v4, &self.v6].into_iter().flatten().fold(Nodes::ABSENT, Nodes::with)
+        Family::ALL.into_iter().filter_map(|family| self.0.get(family).as_ref()).fold(Nodes::ABSENT, Nodes::with)
     }
 }
 

@@ -106,7 +106,7 @@ impl<'a> Envelope<'a> {
 /// `ip`: where the message that is answered came from (BEP 42). Always `Some`: there is room for either length.
 pub(super) fn write_observed(writer: &mut Writer<'_>, observed: Option<CompactAddr>) -> Option<()> {
     if let Some(addr) = observed {
-        let mut compact = heapless::Vec::<u8, 18>::new();
+        let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
         addr.write_compact(&mut compact)?;
         writer.bytes(b"ip").bytes(&compact);
     }
@@ -173,6 +173,9 @@ mod tests {
     #[test]
     fn what_is_parsed_is_written_as_it_was() {
         for datagram in MESSAGES {
+            if cfg!(not(feature = "ipv6")) && datagram.windows(6).any(|window| window == b"nodes6") {
+                continue;
+            }
             let message = parse(datagram).unwrap();
             let version = datagram.windows(4).any(|window| window == b"BP01").then_some(*b"BP01");
             let mut buf = [0; 512];

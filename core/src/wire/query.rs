@@ -5,7 +5,7 @@ use core::num::NonZeroU16;
 use super::bencode::{Dict, Malformed, Value, Writer, is_canonical};
 use super::message::{Envelope, finish, non_empty};
 use super::refusal::{Code, Refusal};
-use crate::addr::Family;
+use crate::addr::{Family, PerFamily};
 use crate::id::{NodeId, Target};
 
 /// A question.
@@ -122,8 +122,7 @@ impl Want {
     pub fn includes(self, family: Family, transport: Family) -> bool {
         match (self, family) {
             (Self::UNSAID, _) => family == transport,
-            (Self { n4, .. }, Family::V4) => n4,
-            (Self { n6, .. }, Family::V6) => n6,
+            (Self { n4, n6 }, family) => *PerFamily::new(n4, n6).get(family),
         }
     }
 }
