@@ -205,6 +205,30 @@ impl<'a> Iterator for Dict<'a> {
     }
 }
 
+/// The values of `keys` in `dict`, in one pass; of duplicates the first.
+///
+/// # Errors
+/// [`Malformed`] if the dict is not whole.
+pub(super) fn fields<'a, const N: usize>(
+    dict: Dict<'a>,
+    keys: &[&[u8]; N],
+) -> Result<[Option<Value<'a>>; N], Malformed> {
+    let mut found = [None; N];
+    find(dict, keys, &mut found)?;
+    Ok(found)
+}
+
+/// Apart, so that there is one of it for all numbers of keys.
+fn find<'a>(dict: Dict<'a>, keys: &[&[u8]], found: &mut [Option<Value<'a>>]) -> Result<(), Malformed> {
+    for entry in dict {
+        let (key, value) = entry?;
+        if let Some((_, place)) = keys.iter().zip(&mut *found).find(|(known, _)| **known == key) {
+            place.get_or_insert(value);
+        }
+    }
+    Ok(())
+}
+
 /// Whether `value` is exactly one value in the only form that BEP 44 allows to be signed and hashed: keys of dicts
 /// strictly ascending as raw octets, no leading zeros, no `-0`, nothing missing and nothing after it. Integers may have
 /// any number of digits. A value deeper than [`MAX_DEPTH`] or a list or dict over [`MAX_NESTED_LEN`] octets is not

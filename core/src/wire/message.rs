@@ -1,6 +1,6 @@
 //! The frame that all messages share (BEP 5, "KRPC Protocol"), and what becomes of a datagram.
 
-use super::bencode::{Dict, Value, Writer};
+use super::bencode::{Dict, Value, Writer, fields};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::reply::{RemoteError, Reply};
@@ -74,22 +74,8 @@ pub(super) struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     fn read(datagram: &'a [u8]) -> Option<Self> {
-        let [mut t, mut y, mut q, mut a, mut r, mut e, mut ro, mut ip] = [None; 8];
-        for entry in Dict::open(datagram).ok()? {
-            let (key, value) = entry.ok()?;
-            let slot = match key {
-                b"t" => &mut t,
-                b"y" => &mut y,
-                b"q" => &mut q,
-                b"a" => &mut a,
-                b"r" => &mut r,
-                b"e" => &mut e,
-                b"ro" => &mut ro,
-                b"ip" => &mut ip,
-                _ => continue,
-            };
-            slot.get_or_insert(value);
-        }
+        let [a, e, ip, q, r, ro, t, y] =
+            fields(Dict::open(datagram).ok()?, &[b"a", b"e", b"ip", b"q", b"r", b"ro", b"t", b"y"]).ok()?;
         Some(Self {
             transaction: t.and_then(Value::bytes).and_then(non_empty)?,
             kind: y.and_then(Value::bytes)?,

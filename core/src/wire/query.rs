@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU16;
 
-use super::bencode::{Dict, Malformed, Value, Writer, is_canonical};
+use super::bencode::{Dict, Malformed, Value, Writer, fields, is_canonical};
 use super::message::{Envelope, finish, non_empty};
 use super::refusal::{Code, Refusal};
 use crate::addr::{Family, PerFamily};
@@ -191,6 +191,7 @@ impl<'a> Query<'a> {
         })
     }
 
+    #[inline(never)]
     pub(super) fn read(envelope: &Envelope<'a>) -> Result<Self, Refusal> {
         let method = envelope.method.and_then(Value::bytes).ok_or(protocol("q missing or not a string"))?;
         let entries = envelope.arguments.and_then(Value::entries).ok_or(protocol("a missing or not a dict"))?;
@@ -300,7 +301,6 @@ impl<'a> PutMutable<'a> {
 }
 
 /// The arguments that any method knows; of duplicates the first.
-#[derive(Default)]
 struct Arguments<'a> {
     cas: Option<Value<'a>>,
     id: Option<Value<'a>>,
@@ -319,28 +319,25 @@ struct Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     fn read(entries: Dict<'a>) -> Result<Self, Malformed> {
-        let mut arguments = Self::default();
-        for entry in entries {
-            let (key, value) = entry?;
-            let slot = match key {
-                b"cas" => &mut arguments.cas,
-                b"id" => &mut arguments.id,
-                b"implied_port" => &mut arguments.implied_port,
-                b"info_hash" => &mut arguments.info_hash,
-                b"k" => &mut arguments.k,
-                b"port" => &mut arguments.port,
-                b"salt" => &mut arguments.salt,
-                b"seq" => &mut arguments.seq,
-                b"sig" => &mut arguments.sig,
-                b"target" => &mut arguments.target,
-                b"token" => &mut arguments.token,
-                b"v" => &mut arguments.v,
-                b"want" => &mut arguments.want,
-                _ => continue,
-            };
-            slot.get_or_insert(value);
-        }
-        Ok(arguments)
+        let [cas, id, implied_port, info_hash, k, port, salt, seq, sig, target, token, v, want] = fields(
+            entries,
+            &[
+                b"cas",
+                b"id",
+                b"implied_port",
+                b"info_hash",
+                b"k",
+                b"port",
+                b"salt",
+                b"seq",
+                b"sig",
+                b"target",
+                b"token",
+                b"v",
+                b"want",
+            ],
+        )?;
+        Ok(Self { cas, id, implied_port, info_hash, k, port, salt, seq, sig, target, token, v, want })
     }
 
     fn token(&self) -> Result<&'a [u8], Refusal> {

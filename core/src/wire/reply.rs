@@ -1,6 +1,6 @@
 //! Answers (BEP 5, BEP 44) and refusals by others.
 
-use super::bencode::{Dict, Malformed, Value, Writer};
+use super::bencode::{Value, Writer, fields};
 use super::message::{Envelope, finish, non_empty, write_observed};
 use super::nodes::{Nodes, Values};
 use super::refusal::Code;
@@ -89,57 +89,24 @@ impl<'a> Reply<'a> {
     }
 
     pub(super) fn read(envelope: &Envelope<'a>) -> Option<Self> {
-        let content = Content::read(envelope.reply?.entries()?).ok()?;
+        let [id, k, nodes, nodes6, seq, sig, token, v, values] = fields(
+            envelope.reply?.entries()?,
+            &[b"id", b"k", b"nodes", b"nodes6", b"seq", b"sig", b"token", b"v", b"values"],
+        )
+        .ok()?;
         Some(Self {
             transaction: envelope.transaction,
-            sender: NodeId::from_slice(content.id?.bytes()?)?,
+            sender: NodeId::from_slice(id?.bytes()?)?,
             // Nobody could use an empty token: BEP 44 and BEP 5 both have it refused.
-            token: content.token.and_then(Value::bytes).and_then(non_empty),
-            nodes: Nodes::new(content.nodes.and_then(Value::bytes), content.nodes6.and_then(Value::bytes)),
-            values: content.values.and_then(Values::new),
-            value: content.v.map(Value::raw),
-            key: content.k.and_then(Value::bytes).and_then(|key| key.try_into().ok()),
-            seq: content.seq.and_then(Value::integer),
-            signature: content.sig.and_then(Value::bytes).and_then(|signature| signature.try_into().ok()),
+            token: token.and_then(Value::bytes).and_then(non_empty),
+            nodes: Nodes::new(nodes.and_then(Value::bytes), nodes6.and_then(Value::bytes)),
+            values: values.and_then(Values::new),
+            value: v.map(Value::raw),
+            key: k.and_then(Value::bytes).and_then(|key| key.try_into().ok()),
+            seq: seq.and_then(Value::integer),
+            signature: sig.and_then(Value::bytes).and_then(|signature| signature.try_into().ok()),
             observed: envelope.observed.and_then(Value::bytes).and_then(CompactAddr::from_compact),
         })
-    }
-}
-
-/// The keys of `r` that any answer has; of duplicates the first.
-#[derive(Default)]
-struct Content<'a> {
-    id: Option<Value<'a>>,
-    k: Option<Value<'a>>,
-    nodes: Option<Value<'a>>,
-    nodes6: Option<Value<'a>>,
-    seq: Option<Value<'a>>,
-    sig: Option<Value<'a>>,
-    token: Option<Value<'a>>,
-    v: Option<Value<'a>>,
-    values: Option<Value<'a>>,
-}
-
-impl<'a> Content<'a> {
-    fn read(entries: Dict<'a>) -> Result<Self, Malformed> {
-        let mut content = Self::default();
-        for entry in entries {
-            let (key, value) = entry?;
-            let slot = match key {
-                b"id" => &mut content.id,
-                b"k" => &mut content.k,
-                b"nodes" => &mut content.nodes,
-                b"nodes6" => &mut content.nodes6,
-                b"seq" => &mut content.seq,
-                b"sig" => &mut content.sig,
-                b"token" => &mut content.token,
-                b"v" => &mut content.v,
-                b"values" => &mut content.values,
-                _ => continue,
-            };
-            slot.get_or_insert(value);
-        }
-        Ok(content)
     }
 }
 
