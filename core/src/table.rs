@@ -20,6 +20,9 @@ pub const K: usize = 8;
 /// is refreshed (BEP 5: 15 minutes for both).
 pub(crate) const QUIET: Duration = Duration::from_secs(15 * 60);
 
+/// A contact that was quiet for longer than this is not named to others, unless there are no better ones.
+const NAMED_WITHIN: Duration = Duration::from_secs(30 * 60);
+
 /// A contact that left so many questions in a row unanswered is bad: one and a retry (BEP 5).
 const BAD_AFTER: u8 = 2;
 
@@ -86,13 +89,34 @@ impl Contact {
     }
 }
 
+/// Which contacts are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fit {
+    /// Good ones.
+    Good,
+    /// Such as may be named to others where good ones are too few: they have left no question unanswered, and were quiet
+    /// for less than [`NAMED_WITHIN`].
+    Named,
+    /// All but bad ones.
+    NotBad,
+    /// All.
+    Any,
+}
+
 impl Contact {
-    /// Whether it may be named to others where good contacts are too few: it has left no question unanswered, and was
-    /// quiet for less than `within`.
-    pub(crate) fn is_named(&self, now: Instant, within: Duration) -> bool {
-        self.failures == 0 && now.since(self.last_seen) < within
+    fn fits(&self, now: Instant, fit: Fit) -> bool {
+        match fit {
+            Fit::Good => self.standing(now) == Standing::Good,
+            Fit::Named => self.failures == 0 && now.since(self.last_seen) < NAMED_WITHIN,
+            Fit::NotBad => self.standing(now) != Standing::Bad,
+            Fit::Any => true,
+        }
     }
 }
+
+/// Contacts with their distances, nearest first.
+pub(crate) type Closest<'t, const N: usize> = heapless::Vec<(Distance, &'t Contact), N>;
+type Found<'t> = heapless::vec::VecView<(Distance, &'t Contact)>;
 
 /// What became of a node that answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,30 +175,49 @@ impl<'m> Table<'m> {
         self.contacts.get(range)?.iter().position(|contact| contact.id == *id).map(|at| start + at)
     }
 
-    /// Up to `N` contacts that `fits` accepts, the closest to `target` first.
+    /// Up to `N` contacts that fit, the closest to `target` first, with their distances.
+    pub(crate) fn closest<const N: usize>(&self, target: &Target, now: Instant, fit: Fit) -> Closest<'_, N> {
+        let mut closest = heapless::Vec::new();
+        self.find_closest(target, now, fit, &mut closest);
+        closest
+    }
+
+    /// Fills `found`. (One function for all numbers of contacts.)
     ///
     /// With p the bits that `target` shares with our id, the contacts of bucket p are closest to it, then those of all
     /// later buckets together, then those of p - 1, p - 2 and so on.
-    pub(crate) fn closest<const N: usize>(&self, target: &Target, fits: impl Fn(&Contact) -> bool) -> Closest<'_, N> {
-        let mut closest = Closest { found: heapless::Vec::new(), contacts: &self.contacts };
+    fn find_closest<'t>(&'t self, target: &Target, now: Instant, fit: Fit, found: &mut Found<'t>) {
         let bucket = self.own.distance(target).shared_prefix() as usize;
-        let Range { start, end } = self.range(bucket);
-        for group in [start..end, end..self.contacts.len()] {
-            closest.offer(target, group, &fits);
-            if closest.found.is_full() {
-                return closest;
+        let Range { start, mut end } = self.range(bucket);
+        self.merge(target, now, fit, start..end, found);
+        let mut group = end..self.contacts.len();
+        end = start;
+        while !found.is_full() {
+            self.merge(target, now, fit, group, found);
+            let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) else { return };
+            group = self.start_of(self.bucket(&last.id))..end;
+            end = group.start;
+        }
+    }
+
+    /// Merges in a group of contacts, of which each is farther than all of the groups before it.
+    fn merge<'t>(&'t self, target: &Target, now: Instant, fit: Fit, group: Range<usize>, found: &mut Found<'t>) {
+        for contact in self.contacts.get(group).unwrap_or_default().iter().filter(|contact| contact.fits(now, fit)) {
+            let distance = contact.id.distance(target);
+            if found.is_full() {
+                if found.last().is_none_or(|(farthest, _)| *farthest <= distance) {
+                    continue;
+                }
+                found.pop();
+            }
+            let at = found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
+            // Push and rotate: the panic-free way to insert.
+            if found.push((distance, contact)).is_ok()
+                && let Some(tail @ [_, ..]) = found.get_mut(at..)
+            {
+                tail.rotate_right(1);
             }
         }
-        let mut end = start;
-        while let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) {
-            let start = self.start_of(self.bucket(&last.id));
-            closest.offer(target, start..end, &fits);
-            if closest.found.is_full() {
-                break;
-            }
-            end = start;
-        }
-        closest
     }
 
     /// Whether a node with this id, if it answered, could become a contact: what is worth a question to a stranger.
@@ -371,43 +414,6 @@ impl<'m> Table<'m> {
     }
 }
 
-/// The closest contacts that were found, nearest first.
-#[derive(Debug)]
-pub(crate) struct Closest<'t, const N: usize> {
-    found: heapless::Vec<(Distance, &'t Contact), N>,
-    contacts: &'t [Contact],
-}
-
-impl<'t, const N: usize> Closest<'t, N> {
-    /// Merges in a group of contacts, of which each is farther than all of the groups before it.
-    fn offer(&mut self, target: &Target, group: Range<usize>, fits: &impl Fn(&Contact) -> bool) {
-        for contact in self.contacts.get(group).unwrap_or_default().iter().filter(|contact| fits(contact)) {
-            let distance = contact.id.distance(target);
-            if self.found.is_full() {
-                if self.found.last().is_none_or(|(farthest, _)| *farthest <= distance) {
-                    continue;
-                }
-                self.found.pop();
-            }
-            let at = self.found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
-            // Push and rotate: the panic-free way to insert.
-            if self.found.push((distance, contact)).is_ok()
-                && let Some(tail @ [_, ..]) = self.found.get_mut(at..)
-            {
-                tail.rotate_right(1);
-            }
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.found.len()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'t Contact> {
-        self.found.iter().map(|(_, contact)| *contact)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -439,7 +445,10 @@ mod tests {
                 let mut expected: Vec<NodeId> = table.contacts().iter().map(Contact::id).collect();
                 expected.sort_by_key(|id| id.distance(&target));
                 expected.truncate(K);
-                let found: Vec<NodeId> = table.closest::<K>(&target, |_| true).iter().map(Contact::id).collect();
+                let found: Vec<NodeId> = {
+                    let closest = table.closest::<K>(&target, Instant::ZERO, Fit::Any);
+                    closest.iter().map(|(_, contact)| contact.id()).collect()
+                };
                 assert_eq!(found, expected);
             });
             true
@@ -567,7 +576,7 @@ mod tests {
             assert!(!table.restore(Instant::ZERO, &id(0x80, 1), &addr(2)), "its id is known");
             assert!(!table.restore(Instant::ZERO, &id(0x80, 2), &addr(1)), "its address is known");
             assert!(!table.restore(Instant::ZERO, &NodeId::ZERO, &addr(3)), "it is us");
-            assert!(!table.contacts()[0].is_named(Instant::ZERO, QUIET));
+            assert!(!table.contacts()[0].fits(Instant::ZERO, Fit::Named));
             assert_eq!(table.next_due(), Instant::ZERO);
             assert_eq!(table.next_probe(Instant::ZERO).map(|contact| contact.id), Some(id(0x80, 1)));
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));

@@ -13,7 +13,7 @@ use crate::links::Slot;
 use crate::lookup::{Candidate, Marks, SHORTLIST, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase, QuerySlot};
-use crate::table::{K, Standing};
+use crate::table::{Fit, K};
 use crate::time::Instant;
 use crate::transactions::Purpose;
 use crate::wire::{AnnouncedPort, Method, Put, PutMutable, Query};
@@ -53,7 +53,7 @@ impl Node<'_> {
         let table = tables.get(family);
         let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
         query.begin(now, target, aim, family);
-        for contact in table.closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad).iter() {
+        for (_, contact) in &table.closest::<SHORTLIST>(&target, now, Fit::NotBad) {
             query.lookup.offer(Some(contact.id()), contact.compact(), 0);
         }
         if query.lookup.candidates().len() < K {
@@ -63,7 +63,7 @@ impl Node<'_> {
         }
         if query.lookup.candidates().is_empty() {
             // Whoever has been silent is still a better guess than nobody: perhaps it was our own line.
-            for contact in table.closest::<SHORTLIST>(&target, |_| true).iter() {
+            for (_, contact) in &table.closest::<SHORTLIST>(&target, now, Fit::Any) {
                 query.lookup.offer(Some(contact.id()), contact.compact(), 0);
             }
         }

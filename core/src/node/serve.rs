@@ -10,8 +10,8 @@ use crate::id::Target;
 use crate::item::{Change, ImmutableItem, Item, ItemError, MutableItem, judge};
 use crate::node::Node;
 use crate::store::Full;
-use crate::table::{K, Standing};
-use crate::time::{Duration, Instant};
+use crate::table::{Fit, K};
+use crate::time::Instant;
 use crate::wire::{
     AnnouncedPort, Code, Method, NodeList, Nodes, Put, PutMutable, Query, Refusal, Reply, ValueList, Want,
 };
@@ -27,9 +27,6 @@ const NODES_KEPT: usize = 4;
 
 /// Octets for peers in an answer: 50 over IPv4, 19 over IPv6. With 8 nodes, the answer is below 800 octets.
 const VALUES_LEN: usize = 400;
-
-/// A contact that was quiet for longer than this is not named to others, unless there are no better ones.
-const NAMED_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// The longest transaction id that is echoed: others use 2 to 20 octets. A longer one can only be meant to make our
 /// answers long.
@@ -48,6 +45,7 @@ struct Asker<'a> {
 
 impl Node<'_> {
     /// Answers a stranger's query: writes the answer into `buf` and returns its length.
+    #[inline(never)]
     pub(super) fn serve(
         &mut self,
         now: Instant,
@@ -226,12 +224,12 @@ impl Node<'_> {
         NodeLists(Family::ALL.map(|family| {
             want.includes(family, asker.addr.family()).then(|| {
                 let table = self.tables.get(family);
-                let mut closest = table.closest::<K>(target, |contact| contact.standing(asker.now) == Standing::Good);
+                let mut closest = table.closest::<K>(target, asker.now, Fit::Good);
                 if closest.len() < K {
-                    closest = table.closest(target, |contact| contact.is_named(asker.now, NAMED_WITHIN));
+                    closest = table.closest(target, asker.now, Fit::Named);
                 }
                 let mut list = NodeList::new(family);
-                for contact in closest.iter() {
+                for (_, contact) in &closest {
                     // K fit.
                     let _ = list.push(&contact.id(), contact.compact());
                 }
