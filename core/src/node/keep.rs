@@ -5,7 +5,7 @@
 use crate::addr::{CompactAddr, Family};
 use crate::crypto::Signature;
 use crate::error::{KeepError, QueryError};
-use crate::event::QueryHandle;
+use crate::event::{Event, QueryHandle};
 use crate::id::Target;
 use crate::item::{Item, judge};
 use crate::links::Slot;
@@ -213,7 +213,8 @@ impl Node<'_> {
         }
         let next = self.store.kept_due(&target, mutable);
         self.release(handle);
-        Some(Untold::Announced { target, seq: mutable.then_some(seq), skipped, outcome, next: next? })
+        let seq = mutable.then_some(seq);
+        Some(Untold::Whole(Event::Announced { target, seq, skipped, outcome, next: next? }))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::memory::Storage;
 use crate::peers::{Peer, Peers};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::store::{Report, Store};
+use crate::store::Store;
 use crate::table::{Contact, Table};
 use crate::time::{Duration, Instant};
 use crate::token::Tokens;
@@ -343,13 +343,7 @@ impl<'m> Node<'m> {
                 return self.lend(told);
             }
         }
-        self.store.poll_report().map(|report| match report {
-            Report::Stored(stored) => Event::ItemStored(stored),
-            Report::Replaced(stored) => Event::ItemReplaced(stored),
-            Report::Refreshed(stored) => Event::ItemRefreshed(stored),
-            Report::Adopted(stored) => Event::Adopted(stored),
-            Report::Dropped { target, mutable, reason } => Event::ItemDropped { target, mutable, reason },
-        })
+        self.store.poll_report()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) should be called next, if nothing else happens before. `None` for a

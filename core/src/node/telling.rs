@@ -1,27 +1,27 @@
 //! What the application does not know yet of our queries. A query in both families is one to the application: it has one
 //! handle, tells a version only if it is newer than what either walk has told, and ends when both have.
 
-use core::net::SocketAddr;
-
-use crate::addr::CompactAddr;
-use crate::event::{Event, Outcome, Peers, PutResult, QueryHandle};
-use crate::id::{NodeId, Target};
+use crate::event::{Event, Peers, PutResult, QueryHandle};
 use crate::links::Slot;
 use crate::lookup::{Candidate, Marks, Storing};
 use crate::node::Node;
 use crate::node::query::Phase;
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 use crate::wire::Code;
 
 /// Something that the application does not know yet.
 pub(super) enum Untold {
-    Answered { query: QueryHandle, node: NodeId, addr: CompactAddr, hop: u8, round_trip: Duration },
-    Found { query: QueryHandle, slot: Slot },
-    Equivocation { query: QueryHandle, seq: i64 },
-    Peers { query: QueryHandle, slot: Slot, from: u16 },
-    Put { query: QueryHandle, node: NodeId, addr: CompactAddr, result: PutResult },
-    Ended { query: QueryHandle, outcome: Outcome },
-    Announced { target: Target, seq: Option<i64>, skipped: bool, outcome: Outcome, next: Instant },
+    /// What lends nothing.
+    Whole(Event<'static>),
+    Found {
+        query: QueryHandle,
+        slot: Slot,
+    },
+    Peers {
+        query: QueryHandle,
+        slot: Slot,
+        from: u16,
+    },
 }
 
 /// What is told of storing on a node, once the query is over.
@@ -53,15 +53,13 @@ impl Node<'_> {
                 query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.marks.has(Marks::UNTOLD))
             {
                 candidate.marks.set(Marks::UNTOLD, false);
-                let (addr, hop) = (candidate.addr, candidate.hop);
+                let Some(node) = candidate.id else { continue };
+                let (addr, hop) = (candidate.addr.into(), candidate.hop);
                 let round_trip = Duration::from_micros(candidate.round_trip.into());
-                if let Some(node) = candidate.id {
-                    return Some(Untold::Answered { query: handle, node, addr, hop, round_trip });
-                }
-                continue;
+                return Some(Untold::Whole(Event::Answered { query: handle, node, addr, hop, round_trip }));
             }
             if core::mem::take(&mut query.equivocal) {
-                return Some(Untold::Equivocation { query: handle, seq: query.seq });
+                return Some(Untold::Whole(Event::Equivocation { query: handle, seq: query.seq }));
             }
             if core::mem::take(&mut query.value_untold) {
                 let (seq, twin) = (Some(query.seq), query.twin);
@@ -83,9 +81,9 @@ impl Node<'_> {
                     .find_map(|candidate| result_of(candidate).map(|result| (candidate, result)))
             {
                 candidate.marks.set(Marks::STORING_TOLD, true);
-                let addr = candidate.addr;
                 let Some(node) = candidate.id else { continue };
-                return Some(Untold::Put { query: handle, node, addr, result });
+                let addr = candidate.addr.into();
+                return Some(Untold::Whole(Event::Put { query: handle, node, addr, result }));
             }
             if query.phase == Phase::Ended
                 && let Some(ended) = self.end_of(slot, handle)
@@ -130,28 +128,20 @@ impl Node<'_> {
             outcome.merge(&twin.outcome());
         }
         self.release(handle);
-        Some(Untold::Ended { query: handle, outcome })
+        Some(Untold::Whole(Event::Ended { query: handle, outcome }))
     }
 
     /// The event of it, which lends from the query.
     pub(super) fn lend(&self, untold: Untold) -> Option<Event<'_>> {
         Some(match untold {
-            Untold::Answered { query, node, addr, hop, round_trip } => {
-                Event::Answered { query, node, addr: SocketAddr::from(addr), hop, round_trip }
-            }
+            Untold::Whole(event) => event,
             Untold::Found { query, slot } => Event::Found { query, item: self.queries.get(slot.index())?.item()? },
-            Untold::Equivocation { query, seq } => Event::Equivocation { query, seq },
             Untold::Peers { query, slot, from } => {
                 let found = self.queries.get(slot.index())?;
                 Event::Peers {
                     query,
                     peers: Peers { family: found.family, compact: found.value.get(usize::from(from)..)? },
                 }
-            }
-            Untold::Put { query, node, addr, result } => Event::Put { query, node, addr: addr.into(), result },
-            Untold::Ended { query, outcome } => Event::Ended { query, outcome },
-            Untold::Announced { target, seq, skipped, outcome, next } => {
-                Event::Announced { target, seq, skipped, outcome, next }
             }
         })
     }
