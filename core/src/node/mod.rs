@@ -336,6 +336,7 @@ impl<'m> Node<'m> {
 
     /// The next thing to tell; none if all is told.
     #[must_use = "an event is told once"]
+    #[inline(never)]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if self.untold.oldest().is_some() {
             // Nothing is told that its borrow would keep: looked at first, then lent.

@@ -38,6 +38,7 @@ fn result_of(candidate: &Candidate) -> Option<PutResult> {
 
 impl Node<'_> {
     /// What is to be told next. It counts as told.
+    #[inline(never)]
     pub(super) fn next_untold(&mut self) -> Option<Untold> {
         while let Some(slot) = self.untold.oldest() {
             let handle = self.handle_told(slot);
