@@ -233,6 +233,7 @@ impl Lookup {
         &mut self.candidates
     }
 
+    #[inline(never)]
     pub(crate) fn candidate_mut(&mut self, addr: &CompactAddr) -> Option<&mut Candidate> {
         self.candidates.iter_mut().find(|candidate| candidate.addr == *addr)
     }

@@ -156,6 +156,7 @@ impl<'m> Table<'m> {
     }
 
     /// The number of the bucket that `id` belongs to.
+    #[inline(never)]
     fn bucket(&self, id: &NodeId) -> usize {
         self.own.distance(&Target::from(*id)).shared_prefix() as usize
     }

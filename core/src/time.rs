@@ -40,6 +40,7 @@ impl Instant {
     }
 
     /// The earlier of two moments that may not be.
+    #[inline(never)]
     pub(crate) fn first(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -192,6 +192,7 @@ impl Node<'_> {
         QueryHandle { slot: u16::try_from(slot.index()).unwrap_or(u16::MAX), generation }
     }
 
+    #[inline(never)]
     pub(super) fn slot_of(&self, handle: QueryHandle) -> Option<Slot> {
         let query = self.queries.get(usize::from(handle.slot))?;
         let names_it = query.phase != Phase::Free && query.generation == handle.generation;

@@ -173,6 +173,7 @@ impl<'m> Node<'m> {
     /// Work is bounded: at most one signature is verified, and only for somebody with a valid token or in answer to a
     /// question of ours.
     #[must_use = "the answer is to be sent"]
+    #[inline(never)]
     pub fn handle_datagram<'b>(
         &mut self,
         now: Instant,
@@ -320,6 +321,7 @@ impl<'m> Node<'m> {
     /// The next packet to send, written into `buf`; none if nothing is due, or if `buf` is shorter than [`MAX_DATAGRAM`]
     /// octets.
     #[must_use = "the packet is to be sent"]
+    #[inline(never)]
     pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
         let now = self.advance(now);
         if buf.len() < MAX_DATAGRAM {

@@ -222,6 +222,7 @@ impl QuerySlot {
     }
 
     /// The mutable item in this slot.
+    #[inline(never)]
     pub(super) fn mutable_item(&self) -> Option<MutableItem<'_>> {
         MutableItem::of_canonical(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
     }
@@ -235,6 +236,7 @@ impl QuerySlot {
         }
     }
 
+    #[inline(never)]
     pub(super) fn keep(&mut self, value: &[u8], seq: i64, signature: Signature) {
         self.value.clear();
         // Values are at most MAX_VALUE long: they came out of an item.

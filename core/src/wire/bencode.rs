@@ -117,6 +117,7 @@ impl<'a> Value<'a> {
 
     /// The content, if this is a byte string.
     #[must_use]
+    #[inline(never)]
     pub fn bytes(self) -> Option<&'a [u8]> {
         Reader::new(self.0).bytes().ok()
     }
@@ -289,6 +290,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Octets that are bencoded already.
+    #[inline(never)]
     pub fn raw(&mut self, octets: &[u8]) -> &mut Self {
         self.written = self.written.and_then(|written| {
             // Cut in two steps, so that the compiler sees both sides of the copy to be of one length.
