@@ -155,6 +155,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    #[inline(never)]
     fn distance(&self, target: &Target) -> Distance {
         self.id.map_or(Distance::MAX, |id| id.distance(target))
     }

@@ -239,6 +239,7 @@ impl Node<'_> {
     }
 
     /// An answer that says who we are and where the asker is (BEP 42, "ip").
+    #[inline(never)]
     fn reply<'a>(&self, asker: &Asker<'a>) -> Reply<'a> {
         Reply { observed: Some(*asker.addr), ..Reply::new(asker.transaction, self.id) }
     }
