@@ -25,6 +25,9 @@ impl Family {
         v6: Self::V6,
     };
 
+    /// Whether there is another.
+    pub(crate) const ARE_TWO: bool = cfg!(feature = "ipv6");
+
     /// Octets of an address and port in compact form: 6 or 18.
     #[must_use]
     pub const fn compact_len(self) -> usize {

@@ -289,7 +289,7 @@ impl Node<'_> {
                 return;
             }
             // What was found in one family need not be looked for in the other.
-            let satisfied_twin = query.twin.filter(|_| !was_over && query.is_satisfied());
+            let satisfied_twin = query.twin().filter(|_| !was_over && query.is_satisfied());
             if let Some(twin) = satisfied_twin.and_then(|twin| self.queries.get_mut(twin.index())) {
                 twin.phase = Phase::Ended;
                 twin.ended = now;

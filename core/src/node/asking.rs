@@ -40,8 +40,7 @@ impl Node<'_> {
     fn tie(&mut self, leader: Slot, follower: Slot) {
         for (slot, twin, follows) in [(leader, follower, false), (follower, leader, true)] {
             if let Some(query) = self.queries.get_mut(slot.index()) {
-                query.twin = Some(twin);
-                query.follows = follows;
+                query.tie(twin, follows);
             }
         }
     }
@@ -147,7 +146,7 @@ impl Node<'_> {
     fn prepare(&mut self, handle: QueryHandle, complete: impl Fn(&mut QuerySlot)) {
         let Some(query) = self.query_mut(handle) else { return };
         complete(query);
-        let twin = query.twin;
+        let twin = query.twin();
         if let Some(twin) = twin.and_then(|twin| self.queries.get_mut(twin.index())) {
             complete(twin);
         }
@@ -214,7 +213,7 @@ impl Node<'_> {
     /// Frees the slots of a query. Answers that still come find nothing to go to.
     pub(super) fn release(&mut self, handle: QueryHandle) {
         let Some(slot) = self.slot_of(handle) else { return };
-        let twin = self.queries.get(slot.index()).and_then(|query| query.twin);
+        let twin = self.queries.get(slot.index()).and_then(QuerySlot::twin);
         self.free(slot);
         if let Some(twin) = twin {
             self.free(twin);

@@ -117,7 +117,7 @@ impl Node<'_> {
     fn announce_item(&mut self, now: Instant, target: Target, mutable: bool) -> Result<(), QueryError> {
         let handle = self.start(now, target, Aim::Keep { mutable })?;
         let slot = self.slot_of(handle);
-        let twin = slot.and_then(|slot| self.queries.get(slot.index())).and_then(|query| query.twin);
+        let twin = slot.and_then(|slot| self.queries.get(slot.index())).and_then(QuerySlot::twin);
         let Self { store, queries, .. } = self;
         for slot in [slot, twin].into_iter().flatten() {
             if let Some(query) = queries.get_mut(slot.index()) {
@@ -169,17 +169,11 @@ impl Node<'_> {
     /// An announcement has ended in one family; in the other as well, if it runs there.
     pub(super) fn on_kept_announced(&mut self, now: Instant, slot: Slot) {
         let Some(query) = self.queries.get(slot.index()) else { return };
-        let twin = query.twin.and_then(|twin| self.queries.get(twin.index()));
-        if twin.is_some_and(|twin| twin.phase != Phase::Ended) {
+        if self.twin_of(query).is_some_and(|twin| twin.phase != Phase::Ended) {
             return;
         }
         let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
-        let mut outcome = query.outcome();
-        let mut skipped = query.own == Storing::Skipped;
-        if let Some(twin) = twin {
-            outcome.merge(&twin.outcome());
-            skipped &= twin.own == Storing::Skipped;
-        }
+        let (outcome, skipped) = (self.outcome_of_both(query), self.was_skipped(query));
         let in_octet = |count| u8::try_from(count).unwrap_or(u8::MAX);
         let (copies, accepted) = (in_octet(outcome.copies), in_octet(outcome.accepted));
         let last = match (skipped, outcome.answered) {
@@ -194,23 +188,22 @@ impl Node<'_> {
         self.store.reschedule(&target, mutable, due, Some(last));
     }
 
+    /// Whether storing was spared, in both families.
+    fn was_skipped(&self, query: &QuerySlot) -> bool {
+        [Some(query), self.twin_of(query)].into_iter().flatten().all(|query| query.own == Storing::Skipped)
+    }
+
     /// What is told of an announcement that has ended. Its query is free then.
     pub(super) fn end_of_announcement(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
         let query = self.queries.get(slot.index())?;
-        let twin = query.twin.and_then(|twin| self.queries.get(twin.index()));
+        let twin = self.twin_of(query);
         if twin.is_some_and(|twin| twin.phase != Phase::Ended) {
             // That one tells the end of both.
             return None;
         }
         let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
-        let mut skipped = query.own == Storing::Skipped;
-        let mut outcome = query.outcome();
-        let mut seq = query.seq;
-        if let Some(twin) = twin {
-            skipped &= twin.own == Storing::Skipped;
-            outcome.merge(&twin.outcome());
-            seq = seq.max(twin.seq);
-        }
+        let (outcome, skipped) = (self.outcome_of_both(query), self.was_skipped(query));
+        let seq = twin.map_or(query.seq, |twin| query.seq.max(twin.seq));
         let next = self.store.kept_due(&target, mutable);
         self.release(handle);
         let seq = mutable.then_some(seq);

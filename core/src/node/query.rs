@@ -113,7 +113,7 @@ pub struct QuerySlot {
     /// What this node itself has made of the item that is being put.
     pub(super) own: Storing,
     /// The query for the same in the other family, of which the application knows only one.
-    pub(super) twin: Option<Slot>,
+    twin: Option<Slot>,
     /// The application knows the twin.
     pub(super) follows: bool,
     /// The highest sequence number that has been told.
@@ -219,6 +219,17 @@ impl QuerySlot {
         self.own = Storing::Unsent;
         self.follows = false;
         self.told = None;
+    }
+
+    /// Makes it the query for the same in the other family as `twin`, which the application knows if this one follows.
+    pub(super) fn tie(&mut self, twin: Slot, follows: bool) {
+        self.twin = Some(twin);
+        self.follows = follows;
+    }
+
+    /// The query for the same in the other family.
+    pub(super) fn twin(&self) -> Option<Slot> {
+        self.twin.filter(|_| Family::ARE_TWO)
     }
 
     /// The mutable item in this slot.

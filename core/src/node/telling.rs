@@ -1,11 +1,11 @@
 //! What the application does not know yet of our queries. A query in both families is one to the application: it has one
 //! handle, tells a version only if it is newer than what either walk has told, and ends when both have.
 
-use crate::event::{Event, Peers, PutResult, QueryHandle};
+use crate::event::{Event, Outcome, Peers, PutResult, QueryHandle};
 use crate::links::Slot;
 use crate::lookup::{Candidate, Marks, Storing};
 use crate::node::Node;
-use crate::node::query::Phase;
+use crate::node::query::{Phase, QuerySlot};
 use crate::time::Duration;
 use crate::wire::Code;
 
@@ -63,7 +63,7 @@ impl Node<'_> {
                 return Some(Untold::Whole(Event::Equivocation { query: handle, seq: query.seq }));
             }
             if core::mem::take(&mut query.value_untold) {
-                let (seq, twin) = (Some(query.seq), query.twin);
+                let (seq, twin) = (Some(query.seq), query.twin());
                 query.told = seq;
                 let told_by_twin = twin.and_then(|twin| self.queries.get(twin.index())).and_then(|twin| twin.told);
                 if told_by_twin < seq {
@@ -107,27 +107,39 @@ impl Node<'_> {
 
     /// The handle by which the application knows the query in this slot.
     fn handle_told(&self, slot: Slot) -> QueryHandle {
-        let leader = self.queries.get(slot.index()).filter(|query| query.follows).and_then(|query| query.twin);
+        let leader = self.queries.get(slot.index()).filter(|query| query.follows).and_then(QuerySlot::twin);
         self.handle_of(leader.unwrap_or(slot))
+    }
+
+    pub(super) fn twin_of(&self, query: &QuerySlot) -> Option<&QuerySlot> {
+        self.queries.get(query.twin()?.index())
+    }
+
+    /// What became of a query and its twin.
+    pub(super) fn outcome_of_both(&self, query: &QuerySlot) -> Outcome {
+        let mut outcome = query.outcome();
+        if let Some(twin) = self.twin_of(query) {
+            outcome.merge(&twin.outcome());
+        }
+        outcome
     }
 
     /// The end of a query, if its twin has ended as well and has nothing else to tell.
     fn end_of(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
         let query = self.queries.get(slot.index())?;
-        let mut outcome = query.outcome();
-        if let Some(twin) = query.twin.and_then(|twin| self.queries.get(twin.index())) {
+        if let Some(twin) = self.twin_of(query) {
             if twin.phase != Phase::Ended {
                 // It will tell the end of both.
                 return None;
             }
             if twin.has_untold_findings() || twin.has_untold_puts() {
                 // First what it has found; it stands behind this one, and tells the end of both after that.
-                let twin = query.twin?;
+                let twin = query.twin()?;
                 self.mark_untold(twin);
                 return None;
             }
-            outcome.merge(&twin.outcome());
         }
+        let outcome = self.outcome_of_both(query);
         self.release(handle);
         Some(Untold::Whole(Event::Ended { query: handle, outcome }))
     }
