@@ -58,9 +58,12 @@ impl Instant {
 impl core::ops::Add<Duration> for Instant {
     type Output = Self;
 
+    // Not `as_micros`, which is of 128 bits; and not put into its callers, because there are many.
+    #[inline(never)]
     fn add(self, duration: Duration) -> Self {
         // A duration of more than 584,000 years means "never".
-        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        let secs = duration.as_secs().saturating_mul(1_000_000);
+        Self(self.0.saturating_add(secs.saturating_add(duration.subsec_micros().into())))
     }
 }
 
