@@ -162,6 +162,7 @@ impl<'m> Table<'m> {
     }
 
     /// Where the contacts of buckets `from` and above begin.
+    #[inline(never)]
     fn start_of(&self, from: usize) -> usize {
         self.contacts.partition_point(|contact| self.bucket(&contact.id) < from)
     }
@@ -403,6 +404,7 @@ impl<'m> Table<'m> {
         self.set_changed(self.bucket(id).min(BUCKETS - 1), now);
     }
 
+    #[inline(never)]
     fn set_changed(&mut self, bucket: usize, now: Instant) {
         if let Some(changed) = self.changed.get_mut(bucket) {
             let passed = now.since(self.started);

@@ -292,6 +292,7 @@ fn item_of<'a>(put: &Put<'a>) -> Result<Item<'a>, ItemError> {
 }
 
 /// The one map from what is wrong with an item to what is said on the wire (BEP 44, "Errors").
+#[inline(never)]
 fn refusal_of(error: ItemError) -> Refusal {
     match error {
         ItemError::ValueTooBig(_) => Refusal::new(Code::ValueTooBig, "message (v field) too big"),
