@@ -269,6 +269,18 @@ impl<'b> Writer<'b> {
         self.decimal(bytes.len() as u64).raw(b":").raw(bytes)
     }
 
+    /// A key of a dict, and a byte string.
+    #[inline(never)]
+    pub(crate) fn entry(&mut self, key: &[u8], value: &[u8]) -> &mut Self {
+        self.bytes(key).bytes(value)
+    }
+
+    /// A key of a dict, and an integer.
+    #[inline(never)]
+    pub(crate) fn number(&mut self, key: &[u8], value: i64) -> &mut Self {
+        self.bytes(key).integer(value)
+    }
+
     /// An integer.
     pub fn integer(&mut self, value: i64) -> &mut Self {
         self.raw(if value < 0 { b"i-" } else { b"i" }).decimal(value.unsigned_abs()).raw(b"e")

@@ -94,7 +94,7 @@ pub(super) fn write_observed(writer: &mut Writer<'_>, observed: Option<CompactAd
     if let Some(addr) = observed {
         let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
         addr.write_compact(&mut compact)?;
-        writer.bytes(b"ip").bytes(&compact);
+        writer.entry(b"ip", &compact);
     }
     Some(())
 }
@@ -106,11 +106,11 @@ pub(super) fn finish(
     version: Option<[u8; 4]>,
     kind: &[u8],
 ) -> Option<usize> {
-    writer.bytes(b"t").bytes(non_empty(transaction)?);
+    writer.entry(b"t", non_empty(transaction)?);
     if let Some(version) = version {
-        writer.bytes(b"v").bytes(&version);
+        writer.entry(b"v", &version);
     }
-    writer.bytes(b"y").bytes(kind).end();
+    writer.entry(b"y", kind).end();
     writer.finish().map(<[u8]>::len)
 }
 

@@ -60,9 +60,9 @@ impl<'a> Reply<'a> {
         let mut writer = Writer::new(buf);
         writer.dict();
         write_observed(&mut writer, self.observed)?;
-        writer.bytes(b"r").dict().bytes(b"id").bytes(self.sender.as_bytes());
+        writer.bytes(b"r").dict().entry(b"id", self.sender.as_bytes());
         if let Some(key) = self.key {
-            writer.bytes(b"k").bytes(key);
+            writer.entry(b"k", key);
         }
         for family in Family::ALL {
             if let Some(nodes) = self.nodes.octets(family) {
@@ -70,13 +70,13 @@ impl<'a> Reply<'a> {
             }
         }
         if let Some(seq) = self.seq {
-            writer.bytes(b"seq").integer(seq);
+            writer.number(b"seq", seq);
         }
         if let Some(signature) = self.signature {
-            writer.bytes(b"sig").bytes(signature);
+            writer.entry(b"sig", signature);
         }
         if let Some(token) = self.token {
-            writer.bytes(b"token").bytes(non_empty(token)?);
+            writer.entry(b"token", non_empty(token)?);
         }
         if let Some(value) = self.value {
             writer.bytes(b"v").raw(value);
