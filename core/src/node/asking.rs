@@ -198,6 +198,7 @@ impl Node<'_> {
         Slot::new(usize::from(handle.slot)).filter(|_| names_it)
     }
 
+    #[inline(never)]
     pub(super) fn query_mut(&mut self, handle: QueryHandle) -> Option<&mut QuerySlot> {
         let slot = self.slot_of(handle)?;
         self.queries.get_mut(slot.index())

@@ -87,8 +87,7 @@ impl Node<'_> {
         if self.keep_deadline().is_none_or(|deadline| deadline > now) {
             return None;
         }
-        let kept = self.store.kept().next()?;
-        let (target, mutable) = (kept.target, kept.item.as_mutable().is_some());
+        let (target, mutable) = self.store.next_kept()?;
         // In whole numbers: dividing a `Duration` can panic as far as the compiler sees.
         let announcements = u64::try_from(2 * self.store.kept_len()).unwrap_or(u64::MAX).max(1);
         let pause = Duration::from_millis(self.keep_interval().as_secs().saturating_mul(1_000) / announcements);

@@ -16,11 +16,11 @@ const PROSPECTS: usize = 8;
 /// The first and the longest pause between walks towards our own id, and how fast it grows. Who joins a network that is
 /// just beginning finds few nodes that know each other yet, so it looks again soon; later, every 15 minutes, the walk
 /// finds the neighbours that have come since. Without any answer, the same pauses keep a lost network from being asked
-/// too often.
-const JOIN_PAUSE: (Duration, Duration, u32) = (Duration::from_secs(1), Duration::from_secs(15 * 60), 4);
+/// too often. In seconds.
+const JOIN_PAUSE: (u32, u32, u32) = (1, 15 * 60, 4);
 
 /// As long as the pause is no longer than this, buckets with few contacts are refreshed after each walk as well.
-const YOUNG: Duration = Duration::from_secs(16);
+const YOUNG: u32 = 16;
 
 /// The pause when there is no free query for a refresh, or upkeep has one already.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) struct Upkeep {
     due: Instant,
     /// When to walk towards our own id next.
     join_at: Instant,
-    join_pause: Duration,
+    join_pause: u32,
     /// Whether to do so at all.
     joins: bool,
 }
@@ -132,8 +132,8 @@ impl Node<'_> {
         if self.next_join().is_some_and(|join_at| now >= join_at) {
             // The second walk and the third, when neighbours are known.
             let young = self.upkeep.join_pause > JOIN_PAUSE.0 && self.upkeep.join_pause <= YOUNG;
-            self.upkeep.join_at = now + self.upkeep.join_pause;
-            self.upkeep.join_pause = self.upkeep.join_pause.saturating_mul(JOIN_PAUSE.2).min(JOIN_PAUSE.1);
+            self.upkeep.join_at = now + Duration::from_secs(self.upkeep.join_pause.into());
+            self.upkeep.join_pause = (self.upkeep.join_pause * JOIN_PAUSE.2).min(JOIN_PAUSE.1);
             for family in Family::ALL {
                 // One that the application has just started serves as well.
                 if !self.is_joining(family) {
