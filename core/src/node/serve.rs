@@ -61,14 +61,14 @@ impl Node<'_> {
         }
         let asker = Asker { now, addr: from, transaction: query.transaction };
         let answered = match &query.method {
-            Method::Ping => Ok(self.answer(self.reply(&asker), buf)),
+            Method::Ping => Ok(self.answer(&self.reply(&asker), buf)),
             Method::FindNode { target, want } => Ok(self.find_node_for(&asker, target, *want, buf)),
             Method::GetPeers { info_hash, want } => Ok(self.get_peers_for(&asker, info_hash, *want, buf)),
             Method::Get { target, seq, want } => Ok(self.get_for(&asker, target, *seq, *want, buf)),
             Method::AnnouncePeer { info_hash, port, token } => {
-                self.announce_from(&asker, info_hash, *port, token).map(|()| self.answer(self.reply(&asker), buf))
+                self.announce_from(&asker, info_hash, *port, token).map(|()| self.answer(&self.reply(&asker), buf))
             }
-            Method::Put(put) => self.put_from(&asker, put).map(|()| self.answer(self.reply(&asker), buf)),
+            Method::Put(put) => self.put_from(&asker, put).map(|()| self.answer(&self.reply(&asker), buf)),
         };
         match answered {
             Ok(len) => {
@@ -111,7 +111,9 @@ impl Node<'_> {
     /// `find_node` (BEP 5): the contacts closest to the target.
     fn find_node_for(&self, asker: &Asker<'_>, target: &Target, want: Want, buf: &mut [u8]) -> Option<usize> {
         let lists = self.closest_for(asker, target, want);
-        self.answer(Reply { nodes: lists.nodes(), ..self.reply(asker) }, buf)
+        let mut reply = self.reply(asker);
+        reply.nodes = lists.nodes();
+        self.answer(&reply, buf)
     }
 
     /// `get_peers` (BEP 5): peers, if there are any, and nodes and a token in any case.
@@ -126,9 +128,11 @@ impl Node<'_> {
         let token = self.tokens.issue(asker.addr, info_hash);
         let lists = self.closest_for(asker, info_hash, want);
         let found = values.values();
-        let values = found.iter().next().is_some().then_some(found);
-        let reply = Reply { token: Some(&token), nodes: lists.nodes(), values, ..self.reply(asker) };
-        self.answer(reply, buf)
+        let mut reply = self.reply(asker);
+        reply.token = Some(&token);
+        reply.nodes = lists.nodes();
+        reply.values = found.iter().next().is_some().then_some(found);
+        self.answer(&reply, buf)
     }
 
     /// `announce_peer` (BEP 5): the asker's address is remembered with the port it names, or the one it sent from.
@@ -161,7 +165,9 @@ impl Node<'_> {
     ) -> Option<usize> {
         let token = self.tokens.issue(asker.addr, target);
         let lists = self.closest_for(asker, target, want);
-        let mut reply = Reply { token: Some(&token), nodes: lists.nodes(), ..self.reply(asker) };
+        let mut reply = self.reply(asker);
+        reply.token = Some(&token);
+        reply.nodes = lists.nodes();
         let stored = self.store.get(target);
         match &stored {
             None => {}
@@ -175,7 +181,7 @@ impl Node<'_> {
                 }
             }
         }
-        self.answer(reply, buf)
+        self.answer(&reply, buf)
     }
 
     /// `put` (BEP 44): stores an item, or refreshes one that is stored. The order of the checks stands at the top of
@@ -245,14 +251,14 @@ impl Node<'_> {
     }
 
     /// Writes an answer, with fewer nodes if it would be too long.
-    fn answer(&self, reply: Reply<'_>, buf: &mut [u8]) -> Option<usize> {
+    fn answer(&self, reply: &Reply<'_>, buf: &mut [u8]) -> Option<usize> {
         let version = self.config.version;
         let len = reply.write(version, buf);
         if len.is_some_and(|len| len <= REPLY_TARGET) {
             return len;
         }
         (0..K).rev().find_map(|nodes| {
-            let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..reply };
+            let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..*reply };
             let limit = if nodes > NODES_KEPT { REPLY_TARGET } else { super::MAX_DATAGRAM };
             shorter.write(version, buf).filter(|len| *len <= limit)
         })
