@@ -438,6 +438,44 @@ fn line_56_a_put_that_is_repeated_with_its_old_cas_succeeds_where_it_has_been_st
 }
 
 #[test]
+fn line_56_a_put_whose_answers_are_lost_is_sent_again_and_a_refusal_of_the_copy_is_looked_into() {
+    // Each stores what comes first, and says nothing; then it refuses the copy, as if it were another's. That of number 2
+    // is another's.
+    for (code, cas) in [(301, Some(4)), (302, None)] {
+        for heard in 1..=3 {
+            let mut script = network(3, |number, remote| {
+                let nodes = compact_nodes(&remote.nodes);
+                let found = writer().found(b"", 5, if number == 2 { b"1:c" } else { b"1:b" });
+                let mut copies = 0;
+                remote.holding(writer().found(b"", 4, b"1:a")).acting(move |query| match query.get("q")?.bytes()? {
+                    b"put" => {
+                        copies += 1;
+                        Some(match copies {
+                            copies if copies < heard => Answer::Silence,
+                            1 => Answer::Reply(dict()),
+                            _ => Answer::Error(code),
+                        })
+                    }
+                    b"get" if copies > 0 => {
+                        Some(Answer::Reply(found.clone().with("nodes", nodes.clone()).with("token", "token")))
+                    }
+                    _ => None,
+                })
+            });
+            let outcome = put(&mut script, &mutable(b"", 5, b"1:b"), cas);
+            let refused = (heard > 1).then_some(Rejection { code, count: 1 });
+            let accepted = if heard > 1 { 2 } else { 3 };
+            assert_eq!(
+                (outcome.accepted, outcome.rejected.iter().copied().next()),
+                (accepted, refused),
+                "{code} {heard}"
+            );
+            assert_eq!(puts(&script, 3).len(), 3 * heard, "{code} {heard}");
+        }
+    }
+}
+
+#[test]
 fn line_78_every_refusal_and_every_silence_is_in_the_outcome() {
     let answers = [Some(301), Some(302), Some(302), Some(205), Some(206), Some(207), None, Some(302)];
     let mut script = network(8, |number, remote| {
