@@ -10,6 +10,7 @@ use crate::time::Duration;
 use crate::wire::Code;
 
 /// Something that the application does not know yet.
+#[expect(clippy::large_enum_variant, reason = "one at a time, which is taken apart at once")]
 pub(super) enum Untold {
     /// What lends nothing.
     Whole(Event<'static>),
