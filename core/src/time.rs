@@ -48,6 +48,17 @@ impl Instant {
         }
     }
 
+    /// Microseconds since `earlier`, as far as 32 bits hold them (more than an hour). Differences of 64 bits, and even more
+    /// [`Duration`]s, are dear on small processors.
+    pub(crate) fn micros_since(self, earlier: Self) -> u32 {
+        u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX)
+    }
+
+    /// The moment `micros` microseconds later.
+    pub(crate) const fn after_micros(self, micros: u32) -> Self {
+        Self(self.0.saturating_add(micros as u64))
+    }
+
     /// The time that has passed from `earlier` until this moment; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

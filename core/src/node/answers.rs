@@ -45,7 +45,7 @@ impl Node<'_> {
     fn on_walk_answer(&mut self, now: Instant, handle: QueryHandle, asked: &Asked, reply: &Reply<'_>) {
         let own = self.id;
         let Some(query) = self.query_mut(handle) else { return };
-        let round_trip = now.since(asked.sent);
+        let round_trip = now.micros_since(asked.sent);
         let from = &asked.addr;
         let invalid = query.invalid;
         let copy = query.take_in(from, reply);
