@@ -17,11 +17,11 @@ use crate::time::{Duration, Instant};
 pub const K: usize = 8;
 
 /// A contact that gave no sign of life for so long is questionable, and a bucket in which nothing changed for so long
-/// is refreshed (BEP 5: 15 minutes for both).
-pub(crate) const QUIET: Duration = Duration::from_secs(15 * 60);
+/// is refreshed (BEP 5: 15 minutes for both). In microseconds.
+pub(crate) const QUIET: u32 = 15 * 60 * 1_000_000;
 
-/// A contact that was quiet for longer than this is not named to others, unless there are no better ones.
-const NAMED_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// A contact that was quiet for longer than this is not named to others, unless there are no better ones. In microseconds.
+const NAMED_WITHIN: u32 = 30 * 60 * 1_000_000;
 
 /// A contact that left so many questions in a row unanswered is bad: one and a retry (BEP 5).
 const BAD_AFTER: u8 = 2;
@@ -81,7 +81,7 @@ impl Contact {
     pub fn standing(&self, now: Instant) -> Standing {
         if self.failures >= BAD_AFTER {
             Standing::Bad
-        } else if self.failures > 0 || now.since(self.last_seen) >= QUIET {
+        } else if self.failures > 0 || now.micros_since(self.last_seen) >= QUIET {
             Standing::Questionable
         } else {
             Standing::Good
@@ -107,7 +107,7 @@ impl Contact {
     fn fits(&self, now: Instant, fit: Fit) -> bool {
         match fit {
             Fit::Good => self.standing(now) == Standing::Good,
-            Fit::Named => self.failures == 0 && now.since(self.last_seen) < NAMED_WITHIN,
+            Fit::Named => self.failures == 0 && now.micros_since(self.last_seen) < NAMED_WITHIN,
             Fit::NotBad => self.standing(now) != Standing::Bad,
             Fit::Any => true,
         }
@@ -356,8 +356,10 @@ impl<'m> Table<'m> {
     pub(crate) fn next_due(&self) -> Instant {
         let quiet = self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER);
         let probe =
-            quiet.map(|contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen + QUIET });
-        let refresh = self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed) + QUIET);
+            quiet.map(
+                |contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen.after_micros(QUIET) },
+            );
+        let refresh = self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed).after_micros(QUIET));
         let hastened = (self.hastened != 0).then_some(Instant::ZERO);
         probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
     }
@@ -370,8 +372,9 @@ impl<'m> Table<'m> {
     /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
     pub(crate) fn next_refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<Target> {
         let (buckets, hastened) = (self.buckets(), core::mem::take(&mut self.hastened));
-        let is_due =
-            |bucket: usize, changed: u32| hastened & (1 << bucket) != 0 || now.since(self.moment(changed)) >= QUIET;
+        let is_due = |bucket: usize, changed: u32| {
+            hastened & (1 << bucket) != 0 || now.micros_since(self.moment(changed)) >= QUIET
+        };
         let mut changed = self.changed.iter().take(buckets).enumerate();
         let bucket = changed.find(|(bucket, changed)| is_due(*bucket, **changed))?.0;
         self.hastened = hastened & !(1 << bucket);
@@ -497,11 +500,11 @@ mod tests {
     fn a_quiet_contact_is_questionable_and_asked_once_until_it_answers() {
         with_table(8, |table| {
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
-            assert_eq!(table.next_due(), Instant::ZERO + QUIET);
-            let before = Instant::from_micros(QUIET.as_micros() as u64 - 1);
+            assert_eq!(table.next_due(), Instant::ZERO.after_micros(QUIET));
+            let before = Instant::from_micros(u64::from(QUIET) - 1);
             assert_eq!(table.contacts()[0].standing(before), Standing::Good);
             assert!(table.next_probe(before).is_none());
-            let later = Instant::ZERO + QUIET;
+            let later = Instant::ZERO.after_micros(QUIET);
             assert_eq!(table.contacts()[0].standing(later), Standing::Questionable);
             assert_eq!(table.next_probe(later).map(|contact| contact.id), Some(id(0x80, 1)));
             assert!(table.next_probe(later).is_none());
@@ -518,7 +521,7 @@ mod tests {
             assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(1)));
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
             assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(2)), "another address is another node");
-            let later = Instant::ZERO + QUIET;
+            let later = Instant::ZERO.after_micros(QUIET);
             assert!(table.asked_us(later, &id(0x80, 1), &addr(1)));
             assert_eq!(table.contacts()[0].standing(later), Standing::Good);
             table.failed(&addr(1), None);
@@ -598,7 +601,7 @@ mod tests {
                 table.answered(Instant::ZERO, &id(first, 1), &addr(number as u16));
             }
             assert_eq!(table.next_refresh(Instant::ZERO, &mut rng), None);
-            let later = Instant::ZERO + QUIET;
+            let later = Instant::ZERO.after_micros(QUIET);
             let own = table.own;
             let aimed: Vec<usize> = core::iter::from_fn(|| table.next_refresh(later, &mut rng))
                 .map(|target| own.distance(&target).shared_prefix() as usize)

@@ -50,6 +50,7 @@ impl Instant {
 
     /// Microseconds since `earlier`, as far as 32 bits hold them (more than an hour). Differences of 64 bits, and even more
     /// [`Duration`]s, are dear on small processors.
+    #[inline(never)]
     pub(crate) fn micros_since(self, earlier: Self) -> u32 {
         u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX)
     }

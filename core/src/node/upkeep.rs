@@ -71,7 +71,7 @@ impl Node<'_> {
     /// A node has answered a question of ours: it is a contact, if there is room.
     pub(super) fn note_answer(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
         if self.tables.get_mut(addr.family()).answered(now, id, addr) == Admission::Added {
-            self.upkeep.due = self.upkeep.due.min(now + QUIET);
+            self.upkeep.due = self.upkeep.due.min(now.after_micros(QUIET));
         }
     }
 
