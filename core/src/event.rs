@@ -121,7 +121,7 @@ pub enum PutResult {
     Accepted,
     /// It refused with this code (BEP 5 and BEP 44: 201 to 207, 301, 302; or whatever it sent, as far as 16 bits hold it).
     Refused(i64),
-    /// It has not answered, though it was sent it twice.
+    /// It has not answered, though it was sent it several times.
     Silent,
     /// It was not sent the item: it holds nothing, and the condition of the put has failed elsewhere.
     Skipped,

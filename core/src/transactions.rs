@@ -235,7 +235,9 @@ impl<'m> Transactions<'m> {
     pub(crate) fn elapse(&mut self, now: Instant) -> Option<Elapsed> {
         let (short, patience) = (self.round_trip.short(), self.round_trip.patience());
         let oldest = self.order.oldest()?;
-        if self.slots.get(oldest.index())?.sent + FULL_TIMEOUT <= now {
+        let record = self.slots.get(oldest.index())?;
+        // One that nobody waits for is still welcome, but not where there is no room for others.
+        if record.sent + FULL_TIMEOUT <= now || (record.age == Age::Overdue && self.is_full()) {
             return self.close(oldest).map(Elapsed::TimedOut);
         }
         let mut next = Some(oldest);
@@ -415,6 +417,25 @@ mod tests {
             assert_eq!(transactions.next_timeout(), Some(at(3_000)));
             assert!(matches!(transactions.elapse(at(3_000)), Some(Elapsed::TimedOut(_))));
             assert_eq!(transactions.next_timeout(), None);
+        });
+    }
+
+    #[test]
+    fn a_question_that_nobody_waits_for_gives_way_where_there_is_no_room() {
+        with_transactions(2, |transactions, rng| {
+            open(transactions, rng, 0, 1);
+            open(transactions, rng, 0, 2);
+            assert_eq!((0..4).filter(|_| transactions.elapse(at(899)).is_some()).count(), 2, "both are late");
+            assert!(
+                matches!(transactions.elapse(at(900)), Some(Elapsed::Aged(asked, Age::Overdue)) if asked.addr == addr(1))
+            );
+            assert!(matches!(transactions.elapse(at(900)), Some(Elapsed::TimedOut(asked)) if asked.addr == addr(1)));
+            assert!(
+                matches!(transactions.elapse(at(900)), Some(Elapsed::Aged(asked, Age::Overdue)) if asked.addr == addr(2))
+            );
+            assert_eq!(transactions.elapse(at(2_999)), None, "there is room");
+            open(transactions, rng, 2_999, 3);
+            assert!(matches!(transactions.elapse(at(2_999)), Some(Elapsed::TimedOut(asked)) if asked.addr == addr(2)));
         });
     }
 

@@ -21,9 +21,9 @@ use crate::builder::{Builder, Parts};
 use crate::client::{self, Client, FoundPeers, Got, PutOutcome, Update};
 use crate::clock::Clock;
 use crate::error::{BuildError, Error};
-use crate::item::{Immutable, Mutable};
+use crate::item::{AnyItem, Immutable, Mutable};
 use crate::socket::{BATCH, INCOMING, SendFailure, of_family, send_failure};
-use crate::turn::{Answered, AnyItem, Command, KeptItem, Known, NodeEvent, Progress, Step, Turn, Want};
+use crate::turn::{Answered, Command, KeptItem, Known, NodeEvent, Progress, Step, Turn, Want};
 
 /// The sockets have their numbers, 0 and 1.
 const COMMANDS: Token = Token(2);

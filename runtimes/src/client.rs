@@ -17,8 +17,8 @@ use bep44_core::{Outcome, Stats};
 use futures_lite::{Stream, StreamExt};
 
 use crate::error::Error;
-use crate::item::{Immutable, Mutable};
-use crate::turn::{Answered, AnyItem, Command, KeptItem, Known, NodeEvent, Progress, PutOn, Ticket, Want};
+use crate::item::{AnyItem, Immutable, Mutable};
+use crate::turn::{Answered, Command, KeptItem, Known, NodeEvent, Progress, PutOn, Ticket, Want};
 
 /// Events that wait for a slow subscriber; more are lost and counted.
 const EVENTS: usize = 4_096;

@@ -206,6 +206,63 @@ impl From<MutableItem<'_>> for Mutable {
     }
 }
 
+/// An item of either kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnyItem {
+    /// A value under its own SHA-1.
+    Immutable(Immutable),
+    /// A signed value under its key and salt.
+    Mutable(Mutable),
+}
+
+impl AnyItem {
+    /// Where it is stored.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Immutable(item) => item.target(),
+            Self::Mutable(item) => item.target(),
+        }
+    }
+
+    /// The bencoded value.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        match self {
+            Self::Immutable(item) => item.value(),
+            Self::Mutable(item) => item.value(),
+        }
+    }
+
+    pub(crate) fn as_item(&self) -> Result<Item<'_>, ItemError> {
+        match self {
+            Self::Immutable(item) => item.as_item(),
+            Self::Mutable(item) => item.as_item(),
+        }
+    }
+}
+
+impl From<Immutable> for AnyItem {
+    fn from(item: Immutable) -> Self {
+        Self::Immutable(item)
+    }
+}
+
+impl From<Mutable> for AnyItem {
+    fn from(item: Mutable) -> Self {
+        Self::Mutable(item)
+    }
+}
+
+impl From<Item<'_>> for AnyItem {
+    fn from(item: Item<'_>) -> Self {
+        match item {
+            Item::Immutable(item) => Self::Immutable(item.into()),
+            Item::Mutable(item) => Self::Mutable(item.into()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -75,7 +75,7 @@ pub use builder::Builder;
 pub use clock::Clock;
 pub use error::{BuildError, Error};
 pub use hex::{ParseHexError, from_hex, to_hex};
-pub use item::{Immutable, Mutable, bencoded_bytes};
+pub use item::{AnyItem, Immutable, Mutable, bencoded_bytes};
 
 /// The programs of the project's README, compiled.
 #[cfg(all(doctest, feature = "blocking"))]

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bep44::blocking::Dht;
 use bep44::core::{Event, MAX_DATAGRAM, Node, Rate, Storage};
 use bep44::persist::{DataDir, DataError, Monitor, Status};
-use bep44::turn::{AnyItem, Command, NodeEvent, Sink, Step, Turn};
-use bep44::{BuildError, Builder, Capacity, Immutable, Mutable, NodeId, SecretKey, Target, bencoded_bytes};
+use bep44::turn::{Command, NodeEvent, Sink, Step, Turn};
+use bep44::{AnyItem, BuildError, Builder, Capacity, Immutable, Mutable, NodeId, SecretKey, Target, bencoded_bytes};
 use redb::{ReadableTable, TableDefinition};
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_channel::{Receiver, unbounded};
 use bep44::core::{Instant, Node, Storage};
-use bep44::turn::{AnyItem, Command, NodeEvent, Progress, Step, Ticket, Turn, Want};
-use bep44::{Capacity, Config, Error, Immutable, QueryError, Target};
+use bep44::turn::{Command, NodeEvent, Progress, Step, Ticket, Turn, Want};
+use bep44::{AnyItem, Capacity, Config, Error, Immutable, QueryError, Target};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

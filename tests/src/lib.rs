@@ -5,5 +5,6 @@
 
 pub mod datagram;
 pub mod fuzz;
+pub mod neighbours;
 pub mod script;
 pub mod world;

@@ -4,82 +4,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bep44_core::{
-    Capacity, Config, ImmutableItem, Instant, Item, ItemError, KeepError, LastAnnouncement, MutableItem, PublicKey,
-    Signature, Target,
-};
+use bep44_core::{Capacity, Config, Instant, Item, ItemError, KeepError, LastAnnouncement, MutableItem, Target};
 use bep44_tests::datagram::{Id, Value, Writer, addr, dict, raw, sha1};
+use bep44_tests::neighbours::{by_distance, id, immutable, key, mutable, network, network_of, puts, writer};
 use bep44_tests::script::{Announced, Answer, Remote, Script, Told, capacity, config, place};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 const VALUE: &[u8] = b"4:kept";
 
-fn writer() -> Writer {
-    Writer::new(1)
-}
-
-fn key() -> PublicKey {
-    PublicKey(writer().key())
-}
-
-/// The id of the scripted node number `number`.
-fn id(number: u16) -> Id {
-    sha1(&number.to_be_bytes())
-}
-
-/// A node in a network of `count` scripted ones, of which it knows the first; that one names all others.
-fn network(count: u16, remote: impl FnMut(u16, Remote) -> Remote) -> Script<'static> {
-    network_of(&capacity(), &config(), count, remote)
-}
-
-fn network_of(
-    capacity: &Capacity,
-    config: &Config,
-    count: u16,
-    mut remote: impl FnMut(u16, Remote) -> Remote,
-) -> Script<'static> {
-    let mut script = Script::with(capacity, config);
-    let all: Vec<_> = (0..count).map(|number| (id(number), place(number))).collect();
-    for number in (0..count).rev() {
-        let plain = Remote { nodes: all.clone(), ..Remote::new(id(number)) };
-        let remote = remote(number, plain);
-        if number == 0 {
-            script.befriend(place(0), remote);
-        } else {
-            script.add(place(number), remote);
-        }
-    }
-    script.sent.clear();
-    script.events.clear();
-    script
-}
-
-/// The numbers of `count` nodes, the closest to `target` first.
-fn by_distance(count: u16, target: Id) -> Vec<u16> {
-    let mut numbers: Vec<u16> = (0..count).collect();
-    numbers.sort_by_key(|number| -> Vec<u8> { id(*number).iter().zip(target).map(|(a, b)| a ^ b).collect() });
-    numbers
-}
-
-fn mutable<'a>(salt: &'a [u8], seq: i64, value: &'a [u8]) -> Item<'a> {
-    let signature = Signature(writer().sign(&Writer::signed(salt, seq, value)));
-    Item::Mutable(MutableItem::new(key(), salt, seq, value, signature).unwrap())
-}
-
-fn immutable(value: &[u8]) -> Item<'_> {
-    Item::Immutable(ImmutableItem::new(value).unwrap())
-}
-
 /// The target of the mutable item without salt.
 fn target() -> Id {
     sha1(&writer().key())
-}
-
-/// The puts that were sent, by the number of the node: their arguments.
-fn puts(script: &Script<'_>, count: u16) -> Vec<(u16, Value)> {
-    let of = |number| script.remote(place(number)).asked_for("put").into_iter().map(move |put| (number, put.clone()));
-    (0..count).flat_map(of).collect()
 }
 
 fn count_of(script: &Script<'_>, count: u16, method: &str) -> usize {

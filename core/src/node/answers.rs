@@ -49,6 +49,8 @@ impl Node<'_> {
         let from = &asked.addr;
         let invalid = query.invalid;
         let copy = query.take_in(from, reply);
+        let compares = matches!(query.aim, Aim::PutMutable { cas: Some(_) });
+        let refusal = if compares { Code::CasMismatch } else { Code::SequenceTooLow };
         let replaced = query.phase == Phase::Storing && query.aim.keeps() && query.value_untold;
         if query.invalid != invalid {
             // Who sends a forged value is not asked for nodes either, nor given anything to store.
@@ -64,7 +66,7 @@ impl Node<'_> {
             Storing::AskedForToken => Storing::Unsent,
             // It was ours that it had stored: only the answer was lost.
             Storing::Checking if copy => Storing::Accepted,
-            Storing::Checking => Storing::refused(Code::CasMismatch),
+            Storing::Checking => Storing::refused(refusal),
             other => other,
         };
         let (hop, family) = (candidate.hop.saturating_add(1), query.family);
@@ -122,7 +124,7 @@ impl Node<'_> {
                     // It has just shown that it holds this very item; some refuse what is no news to them.
                     Some(Code::SequenceTooLow) if marks.has(Marks::COPY) => Storing::Accepted,
                     // What it compared with may be the item that reached it first.
-                    Some(Code::CasMismatch) if marks.has(Marks::RESENT) => Storing::Doubtful,
+                    Some(Code::CasMismatch | Code::SequenceTooLow) if marks.has(Marks::RESENT) => Storing::Doubtful,
                     Some(Code::Generic | Code::Server | Code::Protocol | Code::UnknownMethod) | None => {
                         Storing::Unable(code)
                     }
@@ -170,7 +172,9 @@ impl Node<'_> {
                     self.advance_query(now, handle);
                 }
                 Elapsed::Aged(Asked { purpose: Purpose::Store(handle), addr, .. }, age) => {
-                    self.on_store_late(now, handle, &addr, age);
+                    let Some(query) = self.query_mut(handle) else { continue };
+                    query.lookup.on_store_late(&addr, age);
+                    self.advance_query(now, handle);
                 }
                 Elapsed::Aged(..) => {}
                 Elapsed::TimedOut(asked) => {
@@ -180,20 +184,6 @@ impl Node<'_> {
                 }
             }
         }
-    }
-
-    /// A storing node takes its time: it is sent the item once more, and later given up.
-    fn on_store_late(&mut self, now: Instant, handle: QueryHandle, addr: &CompactAddr, age: Age) {
-        let Some(query) = self.query_mut(handle) else { return };
-        let Some(candidate) = query.lookup.candidate_mut(addr) else { return };
-        if candidate.storing == Storing::Sent {
-            match age {
-                Age::Late if !candidate.marks.has(Marks::RESENT) => candidate.storing = Storing::Again,
-                Age::Overdue => candidate.storing = Storing::Silent,
-                Age::Fresh | Age::Late => {}
-            }
-        }
-        self.advance_query(now, handle);
     }
 
     /// No packet reaches `addr`: what was asked there will not be answered.

@@ -10,7 +10,7 @@ use crate::event::QueryHandle;
 use crate::id::{NodeId, Target};
 use crate::item::{Item, mutable_target};
 use crate::links::Slot;
-use crate::lookup::{Candidate, Marks, SHORTLIST, Storing};
+use crate::lookup::{Candidate, SHORTLIST, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase, QuerySlot};
 use crate::table::{K, Standing};
@@ -331,8 +331,7 @@ impl Node<'_> {
                 return question;
             };
             if !(conflict && candidate.seq().is_none()) {
-                candidate.marks.set(Marks::RESENT, candidate.storing == Storing::Again);
-                candidate.storing = Storing::Sent;
+                candidate.on_sent();
                 break candidate;
             }
             // Elsewhere the condition has failed already: storing here would only divide the nodes.

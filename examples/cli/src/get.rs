@@ -1,7 +1,7 @@
 //! `bep44 get`
 
-use bep44::turn::{AnyItem, Want};
-use bep44::{Mutable, Outcome, PublicKey, Target, to_hex};
+use bep44::turn::Want;
+use bep44::{AnyItem, Mutable, Outcome, PublicKey, Target, to_hex};
 use serde_json::{Value, json};
 
 use crate::args::{Get, Join};

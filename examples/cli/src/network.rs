@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bep44::core::MAX_BOOTSTRAP;
 use bep44::persist::DataDir;
 use bep44::replay::Recording;
-use bep44::turn::{Answered, AnyItem, Progress, Want};
-use bep44::{Capacity, Outcome};
+use bep44::turn::{Answered, Progress, Want};
+use bep44::{AnyItem, Capacity, Outcome};
 
 use crate::args::{HostPort, Join};
 use crate::driver::{Dht, Settings, wait};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use bep44::Error;
 use bep44::client::Client;
 use bep44::persist::{DataDir, DataError, Restored};
-use bep44::turn::{AnyItem, NodeEvent, StoredItem};
+use bep44::turn::{NodeEvent, StoredItem};
+use bep44::{AnyItem, Error};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Node};

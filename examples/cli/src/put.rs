@@ -3,8 +3,8 @@
 use std::sync::mpsc;
 
 use bep44::core::wire::Code;
-use bep44::turn::{AnyItem, NodeEvent, Want};
-use bep44::{Immutable, Mutable, Outcome, SecretKey};
+use bep44::turn::{NodeEvent, Want};
+use bep44::{AnyItem, Immutable, Mutable, Outcome, SecretKey};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Put};

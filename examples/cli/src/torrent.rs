@@ -1,8 +1,8 @@
 //! `bep44 publish` and `bep44 resolve`: a key that points at a torrent (BEP 46).
 
 use bep44::mutable_torrent::{Magnet, info_hash_in, value};
-use bep44::turn::{AnyItem, Want};
-use bep44::{MAX_SALT, Target};
+use bep44::turn::Want;
+use bep44::{AnyItem, MAX_SALT, Target};
 use serde_json::json;
 
 use crate::args::{Join, Publish, Resolve};

@@ -6,8 +6,7 @@ use bep44_core::{Instant, Item, ItemError, Node, Outcome, PublicKey, QueryError,
 use rand::RngExt as _;
 
 use super::random::Draw;
-use crate::item::{Immutable, Mutable};
-use crate::turn::AnyItem;
+use crate::item::{AnyItem, Immutable, Mutable};
 
 /// Names an operation among all of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -143,7 +143,7 @@ impl Workload {
     pub(super) fn judge(&self, item: u32, ended: &Ended, holds: impl Fn(u32) -> bool) -> Read {
         let item = &self.items[item as usize];
         match &ended.item {
-            Some(crate::turn::AnyItem::Mutable(found)) if found.seq() < item.seq => Read::Older,
+            Some(crate::item::AnyItem::Mutable(found)) if found.seq() < item.seq => Read::Older,
             Some(_) => Read::Newest,
             None if item.accepted.iter().any(|host| holds(*host)) => Read::Missed,
             None => Read::Gone,

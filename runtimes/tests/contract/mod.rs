@@ -16,8 +16,10 @@ use bep44::client::Query;
 use bep44::core::PutResult;
 use bep44::core::Rate;
 use bep44::core::wire::Code;
-use bep44::turn::{AnyItem, NodeEvent, PutOn, Want};
-use bep44::{BuildError, Builder, Capacity, Error, Immutable, Mutable, QueryError, SecretKey, Target, bencoded_bytes};
+use bep44::turn::{NodeEvent, PutOn, Want};
+use bep44::{
+    AnyItem, BuildError, Builder, Capacity, Error, Immutable, Mutable, QueryError, SecretKey, Target, bencoded_bytes,
+};
 use futures_lite::future::{block_on, poll_once};
 
 use super::{Dht, build};
