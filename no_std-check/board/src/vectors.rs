@@ -1,8 +1,6 @@
 //! The interrupts of the devices: none is listened to. The part has 44 (data sheet, chapter "Exceptions"), and the vector
 //! table ends with them; without this one, cortex-m-rt makes one for the 240 that a Cortex-M3 could have.
 
-use cortex_m_rt as _;
-
 /// Interrupts of the LM3S6965.
 const INTERRUPTS: usize = 44;
 
