@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use bep44_core::time::Duration;
 use bep44_core::{Capacity, Config, Event, Instant, Item, MAX_DATAGRAM, Node, Outcome, QueryHandle, Storage};
 use bep44_trace::{About, Recorded, Write};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg32;
 
 /// What a query has brought, kept beyond the event.
 #[derive(Debug, Clone, Default)]
@@ -86,14 +88,21 @@ pub struct World {
     /// Packets under way, by arrival and number.
     packets: BTreeMap<(Instant, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     sent: u64,
-    random: u64,
+    random: Pcg32,
 }
 
 impl World {
     /// An empty world.
     #[must_use]
     pub fn new(seed: u64, wire: Wire) -> Self {
-        Self { now: Instant::ZERO, wire, members: Vec::new(), packets: BTreeMap::new(), sent: 0, random: seed }
+        Self {
+            now: Instant::ZERO,
+            wire,
+            members: Vec::new(),
+            packets: BTreeMap::new(),
+            sent: 0,
+            random: Pcg32::seed_from_u64(seed),
+        }
     }
 
     /// `count` full nodes that all know the first one, after they have joined.
@@ -131,7 +140,7 @@ impl World {
     fn add_with(&mut self, capacity: &Capacity, configure: impl FnOnce(&mut Config), about: Option<&About>) -> usize {
         let number = self.members.len();
         let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.draw().to_le_bytes());
+        seed[..8].copy_from_slice(&self.random.random::<u64>().to_le_bytes());
         let mut config = Config::new(seed);
         configure(&mut config);
         let octets = u32::try_from(number).expect("fewer than 2^24 nodes").to_be_bytes();
@@ -318,22 +327,12 @@ impl World {
         assert!(datagram.len() <= MAX_DATAGRAM);
         self.sent += 1;
         let (shortest, longest) = self.wire.latency;
-        let spread = u64::try_from((longest - shortest).as_micros()).expect("a latency of seconds");
-        let (lost, latency) = (self.draw() % 1_000, self.draw() % (spread + 1));
-        if lost < u64::from(self.wire.lost_per_mille) {
+        let lost = self.random.random_ratio(self.wire.lost_per_mille, 1_000);
+        let arrival = self.now + self.random.random_range(shortest..=longest);
+        if lost {
             return;
         }
-        let arrival = self.now + shortest + Duration::from_micros(latency);
         self.packets.insert((arrival, self.sent), (from, to, datagram));
-    }
-
-    /// SplitMix64: good enough for a wire, and the same everywhere.
-    fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

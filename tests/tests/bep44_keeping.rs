@@ -286,6 +286,17 @@ fn line_85_nine_copies_on_the_closest_and_another_are_enough() {
 }
 
 #[test]
+fn line_85_storing_is_spared_every_other_time_at_most_because_it_refreshes_nothing() {
+    let mut script = holding(target(), |rank| (rank < 9).then(|| version(3)));
+    announce(&mut script, &mutable(b"", 3, VALUE));
+    script.run_for(4 * HOUR);
+    let skipped: Vec<_> = script.announced().iter().map(|announced| announced.skipped).collect();
+    assert_eq!(skipped[..4], [true, false, true, false]);
+    // Whoever has it is sent it twice: within two hours, after which it would be gone.
+    assert_eq!(puts(&script, 14).len(), 8 * skipped.iter().filter(|skipped| !**skipped).count());
+}
+
+#[test]
 fn line_85_who_says_the_number_alone_has_it_as_well() {
     let mut script = holding(target(), |rank| match rank {
         2 | 5 => Some(dict().with("seq", 3)),

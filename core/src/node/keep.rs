@@ -133,7 +133,11 @@ impl Node<'_> {
         let Some(query) = self.queries.get_mut(slot.index()) else { return };
         // From here on, it says that the version has changed once more.
         query.value_untold = false;
-        if query.is_plentiful() {
+        let spared = self.store.last_announcement(query.lookup.target(), query.aim.is_mutable_keep());
+        // What is spared refreshes nothing. If all who keep an item spared it for as long as it is plentiful, it would
+        // expire everywhere at once: so never twice in a row.
+        let again = matches!(spared, Some(LastAnnouncement::Skipped { .. }));
+        if query.is_plentiful() && !again {
             query.own = Storing::Skipped;
             query.phase = Phase::Ended;
         }

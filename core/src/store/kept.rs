@@ -132,6 +132,11 @@ impl Store<'_> {
         Some(self.record(self.find_kept(target, mutable)?)?.expires)
     }
 
+    /// How the last announcement of this item went, if it is kept.
+    pub(crate) fn last_announcement(&self, target: &Target, mutable: bool) -> Option<LastAnnouncement> {
+        Some(self.record(self.find_kept(target, mutable)?)?.last)
+    }
+
     /// Puts a version found elsewhere in the place of the one that is kept; it is announced when that was due.
     pub(crate) fn adopt(&mut self, target: &Target, item: &Item<'_>) -> Result<(), Full> {
         if !self.is_kept(target, item.as_mutable().is_some()) {

@@ -1,21 +1,20 @@
 //! Strangers, who send whatever can be sent.
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg32;
+
 use super::*;
 
-/// Random numbers from a seed (SplitMix64).
-pub(super) struct Dice(u64);
+/// Choices by chance, from a seed.
+pub(super) struct Dice(Pcg32);
 
 impl Dice {
     pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.random()
     }
 
     pub(super) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
+        self.0.random_range(0..limit.max(1))
     }
 
     pub(super) fn one_in(&mut self, limit: usize) -> bool {
@@ -27,7 +26,9 @@ impl Dice {
     }
 
     pub(super) fn octets(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
+        let mut octets = vec![0; len];
+        self.0.fill(&mut octets[..]);
+        octets
     }
 
     pub(super) fn id(&mut self) -> Id {
@@ -66,7 +67,7 @@ impl Strangers {
                 }
             }
         }
-        Self { dice: Dice(seed), asked: Vec::new(), tokens: vec![b"token".to_vec()], items }
+        Self { dice: Dice(Pcg32::seed_from_u64(seed)), asked: Vec::new(), tokens: vec![b"token".to_vec()], items }
     }
 
     pub(super) fn addr(&mut self) -> SocketAddr {
