@@ -188,8 +188,13 @@ impl Simulation {
                 && self.host(host).is_some_and(stores)
         };
         let read = self.workload.judge(item, ended, holds);
+        let last_hop = self.workload.items()[item as usize]
+            .who_may_hold(reader)
+            .filter(|host| holds(*host))
+            .map(|host| if host == reader { Duration::ZERO } else { wire.geography().round_trip(reader, host) });
+        let last_hop = last_hop.min();
         let since = Duration::from_micros(began - self.workload.out_at());
-        self.results.add_read(&self.setting.scenario, since, ended, read);
+        self.results.add_read(&self.setting.scenario, since, ended, read, last_hop);
     }
 
     // --- looking ---

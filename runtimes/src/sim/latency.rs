@@ -102,16 +102,20 @@ impl Geography {
         self.last_mile[(drawn % STEPS as u64) as usize].into()
     }
 
+    /// From one host to another and back, without jitter; of a time that is drawn for each packet, the mean.
+    pub(super) fn round_trip(&self, one: u32, other: u32) -> Duration {
+        let micros = match self.latency {
+            Latency::Internet => 2 * self.fixed(one, other).max(micros_floor()),
+            Latency::Uniform(least, most) => (micros(least) + micros(most)).max(2 * micros_floor()),
+        };
+        Duration::from_micros(micros)
+    }
+
     /// The median round trip between two random hosts, without jitter.
     pub(super) fn median_round_trip(&self) -> Duration {
-        let mut round_trips: Vec<u64> = (0..2_001)
-            .map(|pair| match self.latency {
-                Latency::Internet => 2 * self.fixed(2 * pair, 2 * pair + 1).max(micros_floor()),
-                Latency::Uniform(least, most) => (micros(least) + micros(most)).max(2 * micros_floor()),
-            })
-            .collect();
+        let mut round_trips: Vec<_> = (0..2_001).map(|pair| self.round_trip(2 * pair, 2 * pair + 1)).collect();
         round_trips.sort_unstable();
-        Duration::from_micros(round_trips[1_000])
+        round_trips[1_000]
     }
 }
 

@@ -123,6 +123,11 @@ impl Published {
         Ok(Ask::Put(AnyItem::Mutable(Mutable::sign(secret, b"", self.seq, self.value.clone())?)))
     }
 
+    /// Those that may hold the newest version: who accepted it, who published it, and the reader itself.
+    pub(super) fn who_may_hold(&self, reader: u32) -> impl Iterator<Item = u32> {
+        self.accepted.iter().copied().chain([self.publisher, reader])
+    }
+
     pub(super) fn get(&self) -> Ask {
         self.secret.as_ref().map_or(Ask::Get(self.target), |secret| Ask::GetMutable(secret.public_key()))
     }

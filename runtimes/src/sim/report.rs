@@ -38,6 +38,12 @@ pub struct Report {
     /// Times from the first question to the answer that brought the value, of reads that found it: in round trips of the
     /// median pair.
     pub first_value_in_round_trips: f64,
+    /// The last hop of reads that found their item, which no read can do without: from the reader to the nearest (in time)
+    /// of those that hold it and can be reached and back, in milliseconds, without jitter. 0 if the reader holds it itself.
+    pub last_hop: Distribution,
+    /// What the first value took longer than the last hop of the same read: the median of reads that found it, in round
+    /// trips of the median pair.
+    pub beyond_last_hop_in_round_trips: f64,
     /// What must hold and did not. The first hundred.
     pub violations: Vec<Violation>,
     /// All of them.
