@@ -61,6 +61,7 @@ macro_rules! point {
 
             /// The point in `octets`, if they are exactly 20.
             #[must_use]
+            #[inline(never)]
             pub fn from_slice(octets: &[u8]) -> Option<Self> {
                 Some(Self(octets.try_into().ok()?))
             }
@@ -102,6 +103,8 @@ point! {
 point! {
     /// What a lookup walks towards: the key of an item (BEP 44), an info-hash (BEP 5), or any other point. Shown as 40
     /// hexadecimal digits.
+    // Words: copied as such wherever they stand. (An id has a place in every candidate, where that would cost memory.)
+    #[repr(align(4))]
     Target
 }
 

@@ -129,9 +129,9 @@ impl<'a> MutableItem<'a> {
     // Without the formatting of `core`: it calls through pointers, so that nobody could say how deep the stack grows.
     fn write_signed_head<'w, 'b>(&self, writer: &'w mut Writer<'b>) -> &'w mut Writer<'b> {
         if !self.salt.is_empty() {
-            writer.bytes(b"salt").bytes(self.salt);
+            writer.entry(b"salt", self.salt);
         }
-        writer.bytes(b"seq").integer(self.seq).bytes(b"v")
+        writer.number(b"seq", self.seq).bytes(b"v")
     }
 
     /// Whether the signature is the key's for this salt, sequence number and value. Costs some 50 µs on a PC and 1.8

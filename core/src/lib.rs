@@ -3,6 +3,10 @@
 //! Datagrams, the time and commands go in; packets, events and the next deadline come out. [`Node`] says how to drive it
 //! and shows the loop; [`Memory`] is what it works in. Drivers for sockets and runtimes are in the crate `bep44`.
 //!
+//! Features: `ipv6` (on by default) is the second DHT of BEP 32; without it there are no IPv6 contacts, and IPv6 addresses
+//! count as unusable. `alloc` is for tables on the heap, `std` implies it, and `opt-size` is Ed25519 in less code. For bare
+//! metal: `default-features = false, features = ["opt-size"]`.
+//!
 //! The node is a full one of BEP 5 and stores items by BEP 44. Out of scope here: downloading torrents, finding bootstrap
 //! addresses (the host knows DNS, the core does not), and keeping secret keys (items come signed).
 // Nothing of std, so that it runs where there is none; tests are hosted.

@@ -43,7 +43,7 @@ impl Limit {
         if self.rate.per_second == 0 || addr.is_loopback() {
             return true;
         }
-        let passed = u32::try_from(now.since(self.since).as_micros()).unwrap_or(u32::MAX);
+        let passed = now.micros_since(self.since);
         if passed > 0 {
             self.since = now;
             for full_in in &mut self.full_in {

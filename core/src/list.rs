@@ -68,7 +68,7 @@ pub struct List<'m, T> {
     len: usize,
 }
 
-impl<'m, T> List<'m, T> {
+impl<'m, T: Copy> List<'m, T> {
     /// An empty list over `slots`.
     #[must_use]
     pub const fn new(slots: Slots<'m, T>) -> Self {
@@ -90,10 +90,10 @@ impl<'m, T> List<'m, T> {
     pub fn insert(&mut self, at: usize, value: T) -> Result<(), T> {
         // An empty tail: `at` is one past the end, and the range ends before it begins.
         let Some(tail @ [.., _]) = self.slots.get_mut(at..=self.len) else { return Err(value) };
-        if let Some(last) = tail.last_mut() {
-            *last = value;
+        tail.copy_within(..tail.len() - 1, 1);
+        if let Some(first) = tail.first_mut() {
+            *first = value;
         }
-        tail.rotate_right(1);
         self.len += 1;
         Ok(())
     }
@@ -103,7 +103,7 @@ impl<'m, T> List<'m, T> {
         if let Some(tail) = self.slots.get_mut(at..self.len)
             && !tail.is_empty()
         {
-            tail.rotate_left(1);
+            tail.copy_within(1.., 0);
             self.len -= 1;
         }
     }

@@ -4,7 +4,6 @@
 use crate::addr::CompactAddr;
 use crate::id::{Distance, NodeId, Target};
 use crate::table::K;
-use crate::time::Duration;
 use crate::transactions::Age;
 use crate::wire::Code;
 
@@ -176,6 +175,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    #[inline(never)]
     fn distance(&self, target: &Target) -> Distance {
         self.id.map_or(Distance::MAX, |id| id.distance(target))
     }
@@ -266,6 +266,7 @@ impl Lookup {
         &mut self.candidates
     }
 
+    #[inline(never)]
     pub(crate) fn candidate_mut(&mut self, addr: &CompactAddr) -> Option<&mut Candidate> {
         self.candidates.iter_mut().find(|candidate| candidate.addr == *addr)
     }
@@ -371,7 +372,7 @@ impl Lookup {
     }
 
     /// The node has answered. Its candidate, unless the walk has dropped it meanwhile.
-    pub(crate) fn on_answer(&mut self, addr: &CompactAddr, id: NodeId, round_trip: Duration) -> Option<&mut Candidate> {
+    pub(crate) fn on_answer(&mut self, addr: &CompactAddr, id: NodeId, round_trip: u32) -> Option<&mut Candidate> {
         let at = self.candidates.iter().position(|candidate| candidate.addr == *addr)?;
         let twin = self.candidates.iter().position(|candidate| candidate.id == Some(id));
         let candidate = self.candidates.get_mut(at)?;
@@ -382,7 +383,7 @@ impl Lookup {
         }
         candidate.state = State::Answered;
         candidate.id = Some(id);
-        candidate.round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
+        candidate.round_trip = round_trip;
         // One id at two addresses is one node: the one that answers is right.
         if let Some(twin) = twin.filter(|twin| *twin != at)
             && let Some(twin) = self.candidates.get_mut(twin)
@@ -549,7 +550,7 @@ mod tests {
     }
 
     fn answer(lookup: &mut Lookup, number: u8, names: &[u8]) {
-        lookup.on_answer(&addr(number), id(number), Duration::ZERO).unwrap();
+        lookup.on_answer(&addr(number), id(number), 0).unwrap();
         let mut nearer = false;
         for name in names {
             nearer |= lookup.offer(Some(id(*name)), addr(*name), 1);
@@ -672,7 +673,7 @@ mod tests {
         lookup.offer(None, addr(7), 0);
         asked(&mut lookup);
         lookup.offer(Some(id(3)), addr(99), 1);
-        assert!(lookup.on_answer(&addr(7), id(3), Duration::ZERO).is_some());
+        assert!(lookup.on_answer(&addr(7), id(3), 0).is_some());
         assert_eq!(asked(&mut lookup), []);
         assert!(lookup.is_finished());
     }
@@ -681,7 +682,7 @@ mod tests {
     fn storing_takes_the_k_nearest_and_replaces_the_silent() {
         let mut lookup = walk(1..=10);
         for number in 1..=10 {
-            let candidate = lookup.on_answer(&addr(number), id(number), Duration::ZERO).unwrap();
+            let candidate = lookup.on_answer(&addr(number), id(number), 0).unwrap();
             // Number 2 gives no token.
             let token: &[u8] = if number == 2 { b"" } else { b"token" };
             candidate.token = heapless::Vec::from_slice(token).unwrap();
@@ -780,7 +781,7 @@ mod tests {
         let mut lookup = walk(1..=9);
         lookup.offer(None, addr(99), 0);
         for number in 1..=8 {
-            let candidate = lookup.on_answer(&addr(number), id(number), Duration::ZERO).unwrap();
+            let candidate = lookup.on_answer(&addr(number), id(number), 0).unwrap();
             candidate.token = heapless::Vec::from_slice(b"token").unwrap();
             candidate.storing = Storing::Accepted;
         }

@@ -55,10 +55,12 @@ pub struct Memory<
     peers: [PeerSlot; PEERS],
 }
 
-/// The least that is a node: 16 contacts, one query at a time, 2 items, no peers. For a part with 32 KiB of RAM.
+/// The least that is a node: 16 contacts, one query at a time, 2 items, no peers. For a part with 32 KiB of RAM: it takes
+/// 7.2 KB of them, and 6.6 KB without the feature `ipv6`.
 pub type MicroMemory = Memory<16, 0, 8, 1, 2, 2_304, 0>;
 
-/// A node on a microcontroller with 64 KiB of RAM: 64 contacts, 2 queries at a time, 16 items in 8 KiB, 32 peers.
+/// A node on a microcontroller with 64 KiB of RAM: 64 contacts, 2 queries at a time, 16 items in 8 KiB, 32 peers. It takes
+/// 23.6 KB of them, and 21.3 KB without the feature `ipv6`.
 pub type TinyMemory = Memory<64, 0, 16, 2, 16, 8_192, 32>;
 
 impl<
@@ -199,7 +201,8 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_microcontroller_fits_its_budget() {
-        assert!(size_of::<TinyMemory>() <= 24 * 1_024, "{}", size_of::<TinyMemory>());
-        assert!(size_of::<MicroMemory>() <= 8 * 1_024, "{}", size_of::<MicroMemory>());
+        let (tiny, micro) = if cfg!(feature = "ipv6") { (23_700, 7_300) } else { (21_300, 6_600) };
+        assert!(size_of::<TinyMemory>() <= tiny, "{}", size_of::<TinyMemory>());
+        assert!(size_of::<MicroMemory>() <= micro, "{}", size_of::<MicroMemory>());
     }
 }

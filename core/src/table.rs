@@ -17,8 +17,11 @@ use crate::time::{Duration, Instant};
 pub const K: usize = 8;
 
 /// A contact that gave no sign of life for so long is questionable, and a bucket in which nothing changed for so long
-/// is refreshed (BEP 5: 15 minutes for both).
-pub(crate) const QUIET: Duration = Duration::from_secs(15 * 60);
+/// is refreshed (BEP 5: 15 minutes for both). In microseconds.
+pub(crate) const QUIET: u32 = 15 * 60 * 1_000_000;
+
+/// A contact that was quiet for longer than this is not named to others, unless there are no better ones. In microseconds.
+const NAMED_WITHIN: u32 = 30 * 60 * 1_000_000;
 
 /// A contact that left so many questions in a row unanswered is bad: one and a retry (BEP 5).
 const BAD_AFTER: u8 = 2;
@@ -78,7 +81,7 @@ impl Contact {
     pub fn standing(&self, now: Instant) -> Standing {
         if self.failures >= BAD_AFTER {
             Standing::Bad
-        } else if self.failures > 0 || now.since(self.last_seen) >= QUIET {
+        } else if self.failures > 0 || now.micros_since(self.last_seen) >= QUIET {
             Standing::Questionable
         } else {
             Standing::Good
@@ -86,13 +89,34 @@ impl Contact {
     }
 }
 
+/// Which contacts are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fit {
+    /// Good ones.
+    Good,
+    /// Such as may be named to others where good ones are too few: they have left no question unanswered, and were quiet
+    /// for less than [`NAMED_WITHIN`].
+    Named,
+    /// All but bad ones.
+    NotBad,
+    /// All.
+    Any,
+}
+
 impl Contact {
-    /// Whether it may be named to others where good contacts are too few: it has left no question unanswered, and was
-    /// quiet for less than `within`.
-    pub(crate) fn is_named(&self, now: Instant, within: Duration) -> bool {
-        self.failures == 0 && now.since(self.last_seen) < within
+    fn fits(&self, now: Instant, fit: Fit) -> bool {
+        match fit {
+            Fit::Good => self.standing(now) == Standing::Good,
+            Fit::Named => self.failures == 0 && now.micros_since(self.last_seen) < NAMED_WITHIN,
+            Fit::NotBad => self.standing(now) != Standing::Bad,
+            Fit::Any => true,
+        }
     }
 }
+
+/// Contacts with their distances, nearest first.
+pub(crate) type Closest<'t, const N: usize> = heapless::Vec<(Distance, &'t Contact), N>;
+type Found<'t> = heapless::vec::VecView<(Distance, &'t Contact)>;
 
 /// What became of a node that answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,11 +156,13 @@ impl<'m> Table<'m> {
     }
 
     /// The number of the bucket that `id` belongs to.
+    #[inline(never)]
     fn bucket(&self, id: &NodeId) -> usize {
         self.own.distance(&Target::from(*id)).shared_prefix() as usize
     }
 
     /// Where the contacts of buckets `from` and above begin.
+    #[inline(never)]
     fn start_of(&self, from: usize) -> usize {
         self.contacts.partition_point(|contact| self.bucket(&contact.id) < from)
     }
@@ -151,30 +177,49 @@ impl<'m> Table<'m> {
         self.contacts.get(range)?.iter().position(|contact| contact.id == *id).map(|at| start + at)
     }
 
-    /// Up to `N` contacts that `fits` accepts, the closest to `target` first.
+    /// Up to `N` contacts that fit, the closest to `target` first, with their distances.
+    pub(crate) fn closest<const N: usize>(&self, target: &Target, now: Instant, fit: Fit) -> Closest<'_, N> {
+        let mut closest = heapless::Vec::new();
+        self.find_closest(target, now, fit, &mut closest);
+        closest
+    }
+
+    /// Fills `found`. (One function for all numbers of contacts.)
     ///
     /// With p the bits that `target` shares with our id, the contacts of bucket p are closest to it, then those of all
     /// later buckets together, then those of p - 1, p - 2 and so on.
-    pub(crate) fn closest<const N: usize>(&self, target: &Target, fits: impl Fn(&Contact) -> bool) -> Closest<'_, N> {
-        let mut closest = Closest { found: heapless::Vec::new(), contacts: &self.contacts };
+    fn find_closest<'t>(&'t self, target: &Target, now: Instant, fit: Fit, found: &mut Found<'t>) {
         let bucket = self.own.distance(target).shared_prefix() as usize;
-        let Range { start, end } = self.range(bucket);
-        for group in [start..end, end..self.contacts.len()] {
-            closest.offer(target, group, &fits);
-            if closest.found.is_full() {
-                return closest;
+        let Range { start, mut end } = self.range(bucket);
+        self.merge(target, now, fit, start..end, found);
+        let mut group = end..self.contacts.len();
+        end = start;
+        while !found.is_full() {
+            self.merge(target, now, fit, group, found);
+            let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) else { return };
+            group = self.start_of(self.bucket(&last.id))..end;
+            end = group.start;
+        }
+    }
+
+    /// Merges in a group of contacts, of which each is farther than all of the groups before it.
+    fn merge<'t>(&'t self, target: &Target, now: Instant, fit: Fit, group: Range<usize>, found: &mut Found<'t>) {
+        for contact in self.contacts.get(group).unwrap_or_default().iter().filter(|contact| contact.fits(now, fit)) {
+            let distance = contact.id.distance(target);
+            if found.is_full() {
+                if found.last().is_none_or(|(farthest, _)| *farthest <= distance) {
+                    continue;
+                }
+                found.pop();
+            }
+            let at = found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
+            // Push and rotate: the panic-free way to insert.
+            if found.push((distance, contact)).is_ok()
+                && let Some(tail @ [_, ..]) = found.get_mut(at..)
+            {
+                tail.rotate_right(1);
             }
         }
-        let mut end = start;
-        while let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) {
-            let start = self.start_of(self.bucket(&last.id));
-            closest.offer(target, start..end, &fits);
-            if closest.found.is_full() {
-                break;
-            }
-            end = start;
-        }
-        closest
     }
 
     /// Whether a node with this id, if it answered, could become a contact: what is worth a question to a stranger.
@@ -311,8 +356,10 @@ impl<'m> Table<'m> {
     pub(crate) fn next_due(&self) -> Instant {
         let quiet = self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER);
         let probe =
-            quiet.map(|contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen + QUIET });
-        let refresh = self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed) + QUIET);
+            quiet.map(
+                |contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen.after_micros(QUIET) },
+            );
+        let refresh = self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed).after_micros(QUIET));
         let hastened = (self.hastened != 0).then_some(Instant::ZERO);
         probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
     }
@@ -325,8 +372,9 @@ impl<'m> Table<'m> {
     /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
     pub(crate) fn next_refresh(&mut self, now: Instant, rng: &mut Rng) -> Option<Target> {
         let (buckets, hastened) = (self.buckets(), core::mem::take(&mut self.hastened));
-        let is_due =
-            |bucket: usize, changed: u32| hastened & (1 << bucket) != 0 || now.since(self.moment(changed)) >= QUIET;
+        let is_due = |bucket: usize, changed: u32| {
+            hastened & (1 << bucket) != 0 || now.micros_since(self.moment(changed)) >= QUIET
+        };
         let mut changed = self.changed.iter().take(buckets).enumerate();
         let bucket = changed.find(|(bucket, changed)| is_due(*bucket, **changed))?.0;
         self.hastened = hastened & !(1 << bucket);
@@ -359,6 +407,7 @@ impl<'m> Table<'m> {
         self.set_changed(self.bucket(id).min(BUCKETS - 1), now);
     }
 
+    #[inline(never)]
     fn set_changed(&mut self, bucket: usize, now: Instant) {
         if let Some(changed) = self.changed.get_mut(bucket) {
             let passed = now.since(self.started);
@@ -368,43 +417,6 @@ impl<'m> Table<'m> {
 
     fn moment(&self, secs: u32) -> Instant {
         self.started + Duration::from_secs(secs.into())
-    }
-}
-
-/// The closest contacts that were found, nearest first.
-#[derive(Debug)]
-pub(crate) struct Closest<'t, const N: usize> {
-    found: heapless::Vec<(Distance, &'t Contact), N>,
-    contacts: &'t [Contact],
-}
-
-impl<'t, const N: usize> Closest<'t, N> {
-    /// Merges in a group of contacts, of which each is farther than all of the groups before it.
-    fn offer(&mut self, target: &Target, group: Range<usize>, fits: &impl Fn(&Contact) -> bool) {
-        for contact in self.contacts.get(group).unwrap_or_default().iter().filter(|contact| fits(contact)) {
-            let distance = contact.id.distance(target);
-            if self.found.is_full() {
-                if self.found.last().is_none_or(|(farthest, _)| *farthest <= distance) {
-                    continue;
-                }
-                self.found.pop();
-            }
-            let at = self.found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
-            // Push and rotate: the panic-free way to insert.
-            if self.found.push((distance, contact)).is_ok()
-                && let Some(tail @ [_, ..]) = self.found.get_mut(at..)
-            {
-                tail.rotate_right(1);
-            }
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.found.len()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'t Contact> {
-        self.found.iter().map(|(_, contact)| *contact)
     }
 }
 
@@ -439,7 +451,10 @@ mod tests {
                 let mut expected: Vec<NodeId> = table.contacts().iter().map(Contact::id).collect();
                 expected.sort_by_key(|id| id.distance(&target));
                 expected.truncate(K);
-                let found: Vec<NodeId> = table.closest::<K>(&target, |_| true).iter().map(Contact::id).collect();
+                let found: Vec<NodeId> = {
+                    let closest = table.closest::<K>(&target, Instant::ZERO, Fit::Any);
+                    closest.iter().map(|(_, contact)| contact.id()).collect()
+                };
                 assert_eq!(found, expected);
             });
             true
@@ -485,11 +500,11 @@ mod tests {
     fn a_quiet_contact_is_questionable_and_asked_once_until_it_answers() {
         with_table(8, |table| {
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
-            assert_eq!(table.next_due(), Instant::ZERO + QUIET);
-            let before = Instant::from_micros(QUIET.as_micros() as u64 - 1);
+            assert_eq!(table.next_due(), Instant::ZERO.after_micros(QUIET));
+            let before = Instant::from_micros(u64::from(QUIET) - 1);
             assert_eq!(table.contacts()[0].standing(before), Standing::Good);
             assert!(table.next_probe(before).is_none());
-            let later = Instant::ZERO + QUIET;
+            let later = Instant::ZERO.after_micros(QUIET);
             assert_eq!(table.contacts()[0].standing(later), Standing::Questionable);
             assert_eq!(table.next_probe(later).map(|contact| contact.id), Some(id(0x80, 1)));
             assert!(table.next_probe(later).is_none());
@@ -506,7 +521,7 @@ mod tests {
             assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(1)));
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
             assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(2)), "another address is another node");
-            let later = Instant::ZERO + QUIET;
+            let later = Instant::ZERO.after_micros(QUIET);
             assert!(table.asked_us(later, &id(0x80, 1), &addr(1)));
             assert_eq!(table.contacts()[0].standing(later), Standing::Good);
             table.failed(&addr(1), None);
@@ -567,7 +582,7 @@ mod tests {
             assert!(!table.restore(Instant::ZERO, &id(0x80, 1), &addr(2)), "its id is known");
             assert!(!table.restore(Instant::ZERO, &id(0x80, 2), &addr(1)), "its address is known");
             assert!(!table.restore(Instant::ZERO, &NodeId::ZERO, &addr(3)), "it is us");
-            assert!(!table.contacts()[0].is_named(Instant::ZERO, QUIET));
+            assert!(!table.contacts()[0].fits(Instant::ZERO, Fit::Named));
             assert_eq!(table.next_due(), Instant::ZERO);
             assert_eq!(table.next_probe(Instant::ZERO).map(|contact| contact.id), Some(id(0x80, 1)));
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
@@ -586,7 +601,7 @@ mod tests {
                 table.answered(Instant::ZERO, &id(first, 1), &addr(number as u16));
             }
             assert_eq!(table.next_refresh(Instant::ZERO, &mut rng), None);
-            let later = Instant::ZERO + QUIET;
+            let later = Instant::ZERO.after_micros(QUIET);
             let own = table.own;
             let aimed: Vec<usize> = core::iter::from_fn(|| table.next_refresh(later, &mut rng))
                 .map(|target| own.distance(&target).shared_prefix() as usize)
@@ -605,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_takes_52_octets() {
-        assert_eq!(size_of::<Contact>(), 52);
+    fn a_contact_takes_52_octets_and_without_ipv6_36() {
+        assert_eq!(size_of::<Contact>(), if cfg!(feature = "ipv6") { 52 } else { 36 });
     }
 }

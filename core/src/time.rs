@@ -40,11 +40,24 @@ impl Instant {
     }
 
     /// The earlier of two moments that may not be.
+    #[inline(never)]
     pub(crate) fn first(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
+    }
+
+    /// Microseconds since `earlier`, as far as 32 bits hold them (more than an hour). Differences of 64 bits, and even more
+    /// [`Duration`]s, are dear on small processors.
+    #[inline(never)]
+    pub(crate) fn micros_since(self, earlier: Self) -> u32 {
+        u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX)
+    }
+
+    /// The moment `micros` microseconds later.
+    pub(crate) const fn after_micros(self, micros: u32) -> Self {
+        Self(self.0.saturating_add(micros as u64))
     }
 
     /// The time that has passed from `earlier` until this moment; zero if `earlier` is later.
@@ -57,9 +70,12 @@ impl Instant {
 impl core::ops::Add<Duration> for Instant {
     type Output = Self;
 
+    // Not `as_micros`, which is of 128 bits; and not put into its callers, because there are many.
+    #[inline(never)]
     fn add(self, duration: Duration) -> Self {
         // A duration of more than 584,000 years means "never".
-        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        let secs = duration.as_secs().saturating_mul(1_000_000);
+        Self(self.0.saturating_add(secs.saturating_add(duration.subsec_micros().into())))
     }
 }
 

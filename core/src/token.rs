@@ -143,6 +143,10 @@ mod tests {
         for (asker, same, other) in
             [("1.2.3.4:5", "1.2.3.4:6", "1.2.3.5:5"), ("[2001:db8::1]:5", "[2001:db8::1]:6", "[2001:db8::2]:5")]
         {
+            // Without IPv6, its addresses cannot be told from each other.
+            if cfg!(not(feature = "ipv6")) && asker.starts_with('[') {
+                continue;
+            }
             let token = tokens.issue(&addr(asker), &target);
             assert!(accepts(&tokens, &addr(asker), &target, &token));
             assert!(accepts(&tokens, &addr(same), &target, &token));

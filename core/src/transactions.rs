@@ -12,18 +12,19 @@ use crate::time::{Duration, Instant};
 pub(crate) const TRANSACTION_LEN: usize = 4;
 
 /// How long a transaction stays open: an answer later than this is not recognised, and the contact has failed.
-/// Round trips on the Internet's DHT are below 1 s for all but a few in a hundred.
-pub(crate) const FULL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Round trips on the Internet's DHT are below 1 s for all but a few in a hundred. In microseconds, as all of these times:
+/// on a small processor a [`Duration`] is dear.
+pub(crate) const FULL_TIMEOUT: u32 = 3_000_000;
 
 /// The short timeout until a round trip was measured: more than most round trips on the Internet.
-const FIRST_SHORT: Duration = Duration::from_millis(300);
+const FIRST_SHORT: u32 = 300_000;
 
 /// Bounds of the measured short timeout. Below the lower one the scheduler of a busy host is measured, not the network.
-const SHORT_BOUNDS: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(1_000));
+const SHORT_BOUNDS: (u32, u32) = (30_000, 1_000_000);
 
 /// How often the short timeout fits into the patience, and the least that patience is: a slow holder of the only copy
 /// costs less than a false "not found".
-const PATIENCE: (u32, Duration) = (3, Duration::from_millis(200));
+const PATIENCE: (u32, u32) = (3, 200_000);
 
 /// Which question it is, and for whom; carried along and handed back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +220,7 @@ impl<'m> Transactions<'m> {
             |slot: &Slot| self.slots.get(slot.index()).is_some_and(|record| record.id == *id && record.addr == *from);
         let slot = Index::candidates(&self.slots, hash).find(matches)?;
         let asked = self.close(slot)?;
-        self.round_trip.measured(now.since(asked.sent));
+        self.round_trip.measured(now.micros_since(asked.sent));
         let other = asked.node.zip(node).is_some_and(|(expected, found)| expected != *found);
         Some(if other { Err(asked) } else { Ok(asked) })
     }
@@ -237,13 +238,13 @@ impl<'m> Transactions<'m> {
         let oldest = self.order.oldest()?;
         let record = self.slots.get(oldest.index())?;
         // One that nobody waits for is still welcome, but not where there is no room for others.
-        if record.sent + FULL_TIMEOUT <= now || (record.age == Age::Overdue && self.is_full()) {
+        if record.sent.after_micros(FULL_TIMEOUT) <= now || (record.age == Age::Overdue && self.is_full()) {
             return self.close(oldest).map(Elapsed::TimedOut);
         }
         let mut next = Some(oldest);
         while let Some(slot) = next {
             let record = self.slots.get_mut(slot.index())?;
-            let age = match now.since(record.sent) {
+            let age = match now.micros_since(record.sent) {
                 waited if waited >= patience => Age::Overdue,
                 waited if waited >= short => Age::Late,
                 // Those behind it were sent later still.
@@ -261,14 +262,14 @@ impl<'m> Transactions<'m> {
     /// When [`elapse`](Self::elapse) has something to say.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let oldest = self.slots.get(self.order.oldest()?.index())?;
-        let mut next = oldest.sent + FULL_TIMEOUT;
+        let mut next = oldest.sent.after_micros(FULL_TIMEOUT);
         for slot in self.order.iter(&self.slots) {
             let record = self.slots.get(slot.index())?;
             match record.age {
                 Age::Overdue => {}
-                Age::Late => next = next.min(record.sent + self.round_trip.patience()),
+                Age::Late => next = next.min(record.sent.after_micros(self.round_trip.patience())),
                 Age::Fresh => {
-                    next = next.min(record.sent + self.round_trip.short());
+                    next = next.min(record.sent.after_micros(self.round_trip.short()));
                     break;
                 }
             }
@@ -290,6 +291,7 @@ impl<'m> Transactions<'m> {
 }
 
 impl Transaction {
+    #[inline(never)]
     fn asked(&self) -> Option<Asked> {
         self.open.then_some(Asked { purpose: self.purpose, node: self.node, addr: self.addr, sent: self.sent })
     }
@@ -304,9 +306,9 @@ struct RoundTrip {
 }
 
 impl RoundTrip {
-    fn measured(&mut self, sample: Duration) {
+    fn measured(&mut self, sample: u32) {
         // No answer comes after FULL_TIMEOUT, so that a sample has 22 bits and nothing here can overflow.
-        let sample = u32::try_from(sample.min(FULL_TIMEOUT).as_micros()).unwrap_or(u32::MAX >> 8);
+        let sample = sample.min(FULL_TIMEOUT);
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);
@@ -319,22 +321,21 @@ impl RoundTrip {
         }
     }
 
-    fn short(&self) -> Duration {
+    fn short(&self) -> u32 {
         match self.smoothed {
             None => FIRST_SHORT,
-            Some(smoothed) => Duration::from_micros(u64::from(smoothed) + 4 * u64::from(self.deviation))
-                .clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1),
+            Some(smoothed) => (smoothed + 4 * self.deviation).clamp(SHORT_BOUNDS.0, SHORT_BOUNDS.1),
         }
     }
 
-    fn patience(&self) -> Duration {
-        self.short().saturating_mul(PATIENCE.0).max(PATIENCE.1)
+    fn patience(&self) -> u32 {
+        (self.short() * PATIENCE.0).max(PATIENCE.1)
     }
 }
 
 // Each timeout is longer than the one before, whatever was measured.
-const _: () = assert!(SHORT_BOUNDS.1.as_millis() * PATIENCE.0 as u128 <= FULL_TIMEOUT.as_millis());
-const _: () = assert!(SHORT_BOUNDS.0.as_millis() < PATIENCE.1.as_millis());
+const _: () = assert!(SHORT_BOUNDS.1 * PATIENCE.0 <= FULL_TIMEOUT);
+const _: () = assert!(SHORT_BOUNDS.0 < PATIENCE.1);
 
 #[cfg(test)]
 mod tests {
@@ -455,11 +456,11 @@ mod tests {
     #[test]
     fn a_late_answer_lengthens_the_wait() {
         let mut round_trip = RoundTrip::default();
-        round_trip.measured(Duration::from_millis(1));
+        round_trip.measured(1_000);
         assert_eq!(round_trip.short(), SHORT_BOUNDS.0);
-        round_trip.measured(Duration::from_millis(400));
-        assert!(round_trip.short() > Duration::from_millis(400));
-        (0..20).for_each(|_| round_trip.measured(Duration::from_secs(3)));
+        round_trip.measured(400_000);
+        assert!(round_trip.short() > 400_000);
+        (0..20).for_each(|_| round_trip.measured(3_000_000));
         assert_eq!(round_trip.short(), SHORT_BOUNDS.1);
     }
 

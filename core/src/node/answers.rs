@@ -26,7 +26,7 @@ impl Node<'_> {
                 // Another node lives there now; what it says was not asked of it.
                 self.stats.unsolicited += 1;
                 if let Some(id) = &asked.node {
-                    self.table_of_mut(from.family()).forget(from, id);
+                    self.tables.get_mut(from.family()).forget(from, id);
                 }
                 self.on_failure(now, &asked);
             }
@@ -45,7 +45,7 @@ impl Node<'_> {
     fn on_walk_answer(&mut self, now: Instant, handle: QueryHandle, asked: &Asked, reply: &Reply<'_>) {
         let own = self.id;
         let Some(query) = self.query_mut(handle) else { return };
-        let round_trip = now.since(asked.sent);
+        let round_trip = now.micros_since(asked.sent);
         let from = &asked.addr;
         let invalid = query.invalid;
         let copy = query.take_in(from, reply);
@@ -279,7 +279,7 @@ impl Node<'_> {
                 return;
             }
             // What was found in one family need not be looked for in the other.
-            let satisfied_twin = query.twin.filter(|_| !was_over && query.is_satisfied());
+            let satisfied_twin = query.twin().filter(|_| !was_over && query.is_satisfied());
             if let Some(twin) = satisfied_twin.and_then(|twin| self.queries.get_mut(twin.index())) {
                 twin.phase = Phase::Ended;
                 twin.ended = now;

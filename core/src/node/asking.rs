@@ -13,7 +13,7 @@ use crate::links::Slot;
 use crate::lookup::{Candidate, SHORTLIST, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase, QuerySlot};
-use crate::table::{K, Standing};
+use crate::table::{Fit, K};
 use crate::time::Instant;
 use crate::transactions::Purpose;
 use crate::wire::{AnnouncedPort, Method, Put, PutMutable, Query};
@@ -22,32 +22,37 @@ impl Node<'_> {
     /// Starts a query with a walk: in each family that the node is in, as far as there are free slots and nodes to ask.
     pub(super) fn start(&mut self, now: Instant, target: Target, aim: Aim) -> Result<QueryHandle, QueryError> {
         let now = self.advance(now);
-        let first = self.start_in(now, Family::V4, target, aim);
-        let second = self.start_in(now, Family::V6, target, aim);
-        let (leader, follower) = match (first, second) {
-            (Ok(leader), follower) => (leader, follower.ok()),
-            (Err(_), Ok(leader)) => (leader, None),
-            (Err(QueryError::NobodyToAsk), Err(error)) | (Err(error), Err(_)) => return Err(error),
-        };
-        if let Some(follower) = follower {
-            for (slot, twin, follows) in [(leader, follower, false), (follower, leader, true)] {
-                if let Some(query) = self.queries.get_mut(slot.index()) {
-                    query.twin = Some(twin);
-                    query.follows = follows;
+        let mut started = Err(QueryError::NobodyToAsk);
+        for family in Family::ALL {
+            started = match (started, self.start_in(now, family, target, aim)) {
+                (Ok(leader), Ok(follower)) => {
+                    self.tie(leader, follower);
+                    started
                 }
+                (Ok(leader), Err(_)) | (Err(_), Ok(leader)) => Ok(leader),
+                (Err(QueryError::NobodyToAsk), Err(error)) | (Err(error), Err(_)) => Err(error),
+            };
+        }
+        Ok(self.handle_of(started?))
+    }
+
+    /// Makes twins of two queries for the same, of which the application knows only the leader.
+    fn tie(&mut self, leader: Slot, follower: Slot) {
+        for (slot, twin, follows) in [(leader, follower, false), (follower, leader, true)] {
+            if let Some(query) = self.queries.get_mut(slot.index()) {
+                query.tie(twin, follows);
             }
         }
-        Ok(self.handle_of(leader))
     }
 
     /// Starts a walk in one family.
     fn start_in(&mut self, now: Instant, family: Family, target: Target, aim: Aim) -> Result<Slot, QueryError> {
         let slot = self.free_query().ok_or(QueryError::Busy)?;
-        let Self { table, table6, queries, bootstrap, .. } = self;
-        let table = if family == Family::V4 { table } else { table6 };
+        let Self { tables, queries, bootstrap, .. } = self;
+        let table = tables.get(family);
         let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
         query.begin(now, target, aim, family);
-        for contact in table.closest::<SHORTLIST>(&target, |c| c.standing(now) != Standing::Bad).iter() {
+        for (_, contact) in &table.closest::<SHORTLIST>(&target, now, Fit::NotBad) {
             query.lookup.offer(Some(contact.id()), contact.compact(), 0);
         }
         if query.lookup.candidates().len() < K {
@@ -57,7 +62,7 @@ impl Node<'_> {
         }
         if query.lookup.candidates().is_empty() {
             // Whoever has been silent is still a better guess than nobody: perhaps it was our own line.
-            for contact in table.closest::<SHORTLIST>(&target, |_| true).iter() {
+            for (_, contact) in &table.closest::<SHORTLIST>(&target, now, Fit::Any) {
                 query.lookup.offer(Some(contact.id()), contact.compact(), 0);
             }
         }
@@ -141,7 +146,7 @@ impl Node<'_> {
     fn prepare(&mut self, handle: QueryHandle, complete: impl Fn(&mut QuerySlot)) {
         let Some(query) = self.query_mut(handle) else { return };
         complete(query);
-        let twin = query.twin;
+        let twin = query.twin();
         if let Some(twin) = twin.and_then(|twin| self.queries.get_mut(twin.index())) {
             complete(twin);
         }
@@ -149,7 +154,7 @@ impl Node<'_> {
 
     pub(super) fn start_ping(&mut self, now: Instant, addr: CompactAddr) -> Result<QueryHandle, QueryError> {
         let now = self.advance(now);
-        if !addr.is_usable() || !self.table_of(addr.family()).has_room_at_all() {
+        if !addr.is_usable() || !self.tables.get(addr.family()).has_room_at_all() {
             return Err(QueryError::UnusableAddress);
         }
         let slot = self.free_query().ok_or(QueryError::Busy)?;
@@ -186,12 +191,14 @@ impl Node<'_> {
         QueryHandle { slot: u16::try_from(slot.index()).unwrap_or(u16::MAX), generation }
     }
 
+    #[inline(never)]
     pub(super) fn slot_of(&self, handle: QueryHandle) -> Option<Slot> {
         let query = self.queries.get(usize::from(handle.slot))?;
         let names_it = query.phase != Phase::Free && query.generation == handle.generation;
         Slot::new(usize::from(handle.slot)).filter(|_| names_it)
     }
 
+    #[inline(never)]
     pub(super) fn query_mut(&mut self, handle: QueryHandle) -> Option<&mut QuerySlot> {
         let slot = self.slot_of(handle)?;
         self.queries.get_mut(slot.index())
@@ -207,7 +214,7 @@ impl Node<'_> {
     /// Frees the slots of a query. Answers that still come find nothing to go to.
     pub(super) fn release(&mut self, handle: QueryHandle) {
         let Some(slot) = self.slot_of(handle) else { return };
-        let twin = self.queries.get(slot.index()).and_then(|query| query.twin);
+        let twin = self.queries.get(slot.index()).and_then(QuerySlot::twin);
         self.free(slot);
         if let Some(twin) = twin {
             self.free(twin);

@@ -5,7 +5,7 @@
 use crate::addr::{CompactAddr, Family};
 use crate::crypto::Signature;
 use crate::error::{KeepError, QueryError};
-use crate::event::QueryHandle;
+use crate::event::{Event, QueryHandle};
 use crate::id::Target;
 use crate::item::{Item, judge};
 use crate::links::Slot;
@@ -87,8 +87,7 @@ impl Node<'_> {
         if self.keep_deadline().is_none_or(|deadline| deadline > now) {
             return None;
         }
-        let kept = self.store.kept().next()?;
-        let (target, mutable) = (kept.target, kept.item.as_mutable().is_some());
+        let (target, mutable) = self.store.next_kept()?;
         // In whole numbers: dividing a `Duration` can panic as far as the compiler sees.
         let announcements = u64::try_from(2 * self.store.kept_len()).unwrap_or(u64::MAX).max(1);
         let pause = Duration::from_millis(self.keep_interval().as_secs().saturating_mul(1_000) / announcements);
@@ -109,7 +108,7 @@ impl Node<'_> {
         let runs = |query: &&QuerySlot| query.phase != Phase::Free;
         let running = self.queries.iter().filter(runs).count();
         let announcing = self.queries.iter().filter(runs).filter(|query| query.aim.keeps()).count();
-        let families = [Family::V4, Family::V6].into_iter().filter(|family| self.table_of(*family).has_room_at_all());
+        let families = Family::ALL.into_iter().filter(|family| self.tables.get(*family).has_room_at_all());
         let leaves_some = running + families.count() < self.queries.len();
         announcing < (self.queries.len() / part).clamp(1, most) && (leaves_some || running == 0)
     }
@@ -117,7 +116,7 @@ impl Node<'_> {
     fn announce_item(&mut self, now: Instant, target: Target, mutable: bool) -> Result<(), QueryError> {
         let handle = self.start(now, target, Aim::Keep { mutable })?;
         let slot = self.slot_of(handle);
-        let twin = slot.and_then(|slot| self.queries.get(slot.index())).and_then(|query| query.twin);
+        let twin = slot.and_then(|slot| self.queries.get(slot.index())).and_then(QuerySlot::twin);
         let Self { store, queries, .. } = self;
         for slot in [slot, twin].into_iter().flatten() {
             if let Some(query) = queries.get_mut(slot.index()) {
@@ -173,17 +172,11 @@ impl Node<'_> {
     /// An announcement has ended in one family; in the other as well, if it runs there.
     pub(super) fn on_kept_announced(&mut self, now: Instant, slot: Slot) {
         let Some(query) = self.queries.get(slot.index()) else { return };
-        let twin = query.twin.and_then(|twin| self.queries.get(twin.index()));
-        if twin.is_some_and(|twin| twin.phase != Phase::Ended) {
+        if self.twin_of(query).is_some_and(|twin| twin.phase != Phase::Ended) {
             return;
         }
         let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
-        let mut outcome = query.outcome();
-        let mut skipped = query.own == Storing::Skipped;
-        if let Some(twin) = twin {
-            outcome.merge(&twin.outcome());
-            skipped &= twin.own == Storing::Skipped;
-        }
+        let (outcome, skipped) = (self.outcome_of_both(query), self.was_skipped(query));
         let in_octet = |count| u8::try_from(count).unwrap_or(u8::MAX);
         let (copies, accepted) = (in_octet(outcome.copies), in_octet(outcome.accepted));
         let last = match (skipped, outcome.answered) {
@@ -198,26 +191,26 @@ impl Node<'_> {
         self.store.reschedule(&target, mutable, due, Some(last));
     }
 
+    /// Whether storing was spared, in both families.
+    fn was_skipped(&self, query: &QuerySlot) -> bool {
+        [Some(query), self.twin_of(query)].into_iter().flatten().all(|query| query.own == Storing::Skipped)
+    }
+
     /// What is told of an announcement that has ended. Its query is free then.
     pub(super) fn end_of_announcement(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
         let query = self.queries.get(slot.index())?;
-        let twin = query.twin.and_then(|twin| self.queries.get(twin.index()));
+        let twin = self.twin_of(query);
         if twin.is_some_and(|twin| twin.phase != Phase::Ended) {
             // That one tells the end of both.
             return None;
         }
         let (target, mutable) = (*query.lookup.target(), query.aim.is_mutable_keep());
-        let mut skipped = query.own == Storing::Skipped;
-        let mut outcome = query.outcome();
-        let mut seq = query.seq;
-        if let Some(twin) = twin {
-            skipped &= twin.own == Storing::Skipped;
-            outcome.merge(&twin.outcome());
-            seq = seq.max(twin.seq);
-        }
+        let (outcome, skipped) = (self.outcome_of_both(query), self.was_skipped(query));
+        let seq = twin.map_or(query.seq, |twin| query.seq.max(twin.seq));
         let next = self.store.kept_due(&target, mutable);
         self.release(handle);
-        Some(Untold::Announced { target, seq: mutable.then_some(seq), skipped, outcome, next: next? })
+        let seq = mutable.then_some(seq);
+        Some(Untold::Whole(Event::Announced { target, seq, skipped, outcome, next: next? }))
     }
 }
 

@@ -13,7 +13,7 @@ mod upkeep;
 
 use core::net::SocketAddr;
 
-use crate::addr::{CompactAddr, Family};
+use crate::addr::{CompactAddr, Family, PerFamily};
 use crate::config::{Config, Settings};
 use crate::crypto::PublicKey;
 use crate::error::{KeepError, QueryError};
@@ -27,7 +27,7 @@ use crate::memory::Storage;
 use crate::peers::{Peer, Peers};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::store::{Report, Store};
+use crate::store::Store;
 use crate::table::{Contact, Table};
 use crate::time::{Duration, Instant};
 use crate::token::Tokens;
@@ -112,8 +112,7 @@ pub struct Node<'m> {
     now: Instant,
     rng: Rng,
     stats: Stats,
-    table: Table<'m>,
-    table6: Table<'m>,
+    tables: PerFamily<Table<'m>>,
     transactions: Transactions<'m>,
     queries: Slots<'m, QuerySlot>,
     /// Queries that may have a packet to send.
@@ -149,8 +148,7 @@ impl<'m> Node<'m> {
             config: config.into(),
             now,
             stats: Stats::default(),
-            table: Table::new(id, contacts, now),
-            table6: Table::new(id, contacts6, now),
+            tables: PerFamily::from([contacts, contacts6]).map(|contacts| Table::new(id, contacts, now)),
             transactions: Transactions::new(transactions, index),
             queries,
             ready: Order::EMPTY,
@@ -175,6 +173,7 @@ impl<'m> Node<'m> {
     /// Work is bounded: at most one signature is verified, and only for somebody with a valid token or in answer to a
     /// question of ours.
     #[must_use = "the answer is to be sent"]
+    #[inline(never)]
     pub fn handle_datagram<'b>(
         &mut self,
         now: Instant,
@@ -225,7 +224,7 @@ impl<'m> Node<'m> {
     /// next query does. [`MAX_BOOTSTRAP`] are remembered; more are refused, as are unusable ones.
     pub fn add_bootstrap(&mut self, addr: SocketAddr) -> Result<(), QueryError> {
         let addr = CompactAddr::from(addr);
-        if !addr.is_usable() || !self.table_of(addr.family()).has_room_at_all() {
+        if !addr.is_usable() || !self.tables.get(addr.family()).has_room_at_all() {
             return Err(QueryError::UnusableAddress);
         }
         if !self.bootstrap.contains(&addr) {
@@ -322,6 +321,7 @@ impl<'m> Node<'m> {
     /// The next packet to send, written into `buf`; none if nothing is due, or if `buf` is shorter than [`MAX_DATAGRAM`]
     /// octets.
     #[must_use = "the packet is to be sent"]
+    #[inline(never)]
     pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
         let now = self.advance(now);
         if buf.len() < MAX_DATAGRAM {
@@ -338,6 +338,7 @@ impl<'m> Node<'m> {
 
     /// The next thing to tell; none if all is told.
     #[must_use = "an event is told once"]
+    #[inline(never)]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if self.untold.oldest().is_some() {
             // Nothing is told that its borrow would keep: looked at first, then lent.
@@ -345,13 +346,7 @@ impl<'m> Node<'m> {
                 return self.lend(told);
             }
         }
-        self.store.poll_report().map(|report| match report {
-            Report::Stored(stored) => Event::ItemStored(stored),
-            Report::Replaced(stored) => Event::ItemReplaced(stored),
-            Report::Refreshed(stored) => Event::ItemRefreshed(stored),
-            Report::Adopted(stored) => Event::Adopted(stored),
-            Report::Dropped { target, mutable, reason } => Event::ItemDropped { target, mutable, reason },
-        })
+        self.store.poll_report()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) should be called next, if nothing else happens before. `None` for a
@@ -388,7 +383,7 @@ impl<'m> Node<'m> {
 
     /// All contacts of both families, the farthest first.
     pub fn contacts(&self) -> impl Iterator<Item = &Contact> {
-        self.table.contacts().iter().chain(self.table6.contacts())
+        Family::ALL.into_iter().flat_map(|family| self.tables.get(family).contacts())
     }
 
     /// All items that are stored here, the next to expire first, and behind them those that the node keeps.
@@ -454,19 +449,5 @@ impl<'m> Node<'m> {
         let now = self.advance(now);
         let addr = CompactAddr::from(addr);
         addr.is_usable() && self.take_back_contact(now, &id, &addr)
-    }
-
-    fn table_of(&self, family: Family) -> &Table<'m> {
-        match family {
-            Family::V4 => &self.table,
-            Family::V6 => &self.table6,
-        }
-    }
-
-    fn table_of_mut(&mut self, family: Family) -> &mut Table<'m> {
-        match family {
-            Family::V4 => &mut self.table,
-            Family::V6 => &mut self.table6,
-        }
     }
 }

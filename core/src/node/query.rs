@@ -113,7 +113,7 @@ pub struct QuerySlot {
     /// What this node itself has made of the item that is being put.
     pub(super) own: Storing,
     /// The query for the same in the other family, of which the application knows only one.
-    pub(super) twin: Option<Slot>,
+    twin: Option<Slot>,
     /// The application knows the twin.
     pub(super) follows: bool,
     /// The highest sequence number that has been told.
@@ -221,7 +221,19 @@ impl QuerySlot {
         self.told = None;
     }
 
+    /// Makes it the query for the same in the other family as `twin`, which the application knows if this one follows.
+    pub(super) fn tie(&mut self, twin: Slot, follows: bool) {
+        self.twin = Some(twin);
+        self.follows = follows;
+    }
+
+    /// The query for the same in the other family.
+    pub(super) fn twin(&self) -> Option<Slot> {
+        self.twin.filter(|_| Family::ARE_TWO)
+    }
+
     /// The mutable item in this slot.
+    #[inline(never)]
     pub(super) fn mutable_item(&self) -> Option<MutableItem<'_>> {
         MutableItem::of_canonical(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
     }
@@ -235,6 +247,7 @@ impl QuerySlot {
         }
     }
 
+    #[inline(never)]
     pub(super) fn keep(&mut self, value: &[u8], seq: i64, signature: Signature) {
         self.value.clear();
         // Values are at most MAX_VALUE long: they came out of an item.
@@ -279,7 +292,7 @@ impl QuerySlot {
     fn take_peers(&mut self, from: &CompactAddr, reply: &Reply<'_>) {
         let len = self.family.compact_len();
         for peer in reply.values.iter().flat_map(|values| values.iter()) {
-            let mut compact = heapless::Vec::<u8, 18>::new();
+            let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
             if peer.family() == self.family
                 && peer.is_plausible(from)
                 && peer.write_compact(&mut compact).is_some()

@@ -4,14 +4,14 @@
 //! (203, by the parser), the size of its value (205) and salt (207), its token (203), the condition it names (301), its
 //! sequence number (302), and only then its signature (206). So nobody without a valid token can make us verify one.
 
-use crate::addr::{CompactAddr, Family};
+use crate::addr::{CompactAddr, Family, PerFamily};
 use crate::crypto::{PublicKey, Signature};
 use crate::id::Target;
 use crate::item::{Change, ImmutableItem, Item, ItemError, MutableItem, judge};
 use crate::node::Node;
 use crate::store::Full;
-use crate::table::{K, Standing};
-use crate::time::{Duration, Instant};
+use crate::table::{Fit, K};
+use crate::time::Instant;
 use crate::wire::{
     AnnouncedPort, Code, Method, NodeList, Nodes, Put, PutMutable, Query, Refusal, Reply, ValueList, Want,
 };
@@ -27,9 +27,6 @@ const NODES_KEPT: usize = 4;
 
 /// Octets for peers in an answer: 50 over IPv4, 19 over IPv6. With 8 nodes, the answer is below 800 octets.
 const VALUES_LEN: usize = 400;
-
-/// A contact that was quiet for longer than this is not named to others, unless there are no better ones.
-const NAMED_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// The longest transaction id that is echoed: others use 2 to 20 octets. A longer one can only be meant to make our
 /// answers long.
@@ -48,6 +45,7 @@ struct Asker<'a> {
 
 impl Node<'_> {
     /// Answers a stranger's query: writes the answer into `buf` and returns its length.
+    #[inline(never)]
     pub(super) fn serve(
         &mut self,
         now: Instant,
@@ -63,14 +61,14 @@ impl Node<'_> {
         }
         let asker = Asker { now, addr: from, transaction: query.transaction };
         let answered = match &query.method {
-            Method::Ping => Ok(self.answer(self.reply(&asker), buf)),
+            Method::Ping => Ok(self.answer(&self.reply(&asker), buf)),
             Method::FindNode { target, want } => Ok(self.find_node_for(&asker, target, *want, buf)),
             Method::GetPeers { info_hash, want } => Ok(self.get_peers_for(&asker, info_hash, *want, buf)),
             Method::Get { target, seq, want } => Ok(self.get_for(&asker, target, *seq, *want, buf)),
             Method::AnnouncePeer { info_hash, port, token } => {
-                self.announce_from(&asker, info_hash, *port, token).map(|()| self.answer(self.reply(&asker), buf))
+                self.announce_from(&asker, info_hash, *port, token).map(|()| self.answer(&self.reply(&asker), buf))
             }
-            Method::Put(put) => self.put_from(&asker, put).map(|()| self.answer(self.reply(&asker), buf)),
+            Method::Put(put) => self.put_from(&asker, put).map(|()| self.answer(&self.reply(&asker), buf)),
         };
         match answered {
             Ok(len) => {
@@ -113,17 +111,16 @@ impl Node<'_> {
     /// `find_node` (BEP 5): the contacts closest to the target.
     fn find_node_for(&self, asker: &Asker<'_>, target: &Target, want: Want, buf: &mut [u8]) -> Option<usize> {
         let lists = self.closest_for(asker, target, want);
-        self.answer(Reply { nodes: lists.nodes(), ..self.reply(asker) }, buf)
+        let mut reply = self.reply(asker);
+        reply.nodes = lists.nodes();
+        self.answer(&reply, buf)
     }
 
     /// `get_peers` (BEP 5): peers, if there are any, and nodes and a token in any case.
     fn get_peers_for(&mut self, asker: &Asker<'_>, info_hash: &Target, want: Want, buf: &mut [u8]) -> Option<usize> {
         let mut values = ValueList::<VALUES_LEN>::new();
         let family = asker.addr.family();
-        let max = match family {
-            Family::V4 => VALUES_LEN / 8,
-            Family::V6 => VALUES_LEN / 21,
-        };
+        let max = *PerFamily::new(VALUES_LEN / 8, VALUES_LEN / 21).get(family);
         self.peers.sample(info_hash, family, &mut self.rng, max, |peer| {
             // `max` fit.
             let _ = values.push(peer);
@@ -131,9 +128,11 @@ impl Node<'_> {
         let token = self.tokens.issue(asker.addr, info_hash);
         let lists = self.closest_for(asker, info_hash, want);
         let found = values.values();
-        let values = found.iter().next().is_some().then_some(found);
-        let reply = Reply { token: Some(&token), nodes: lists.nodes(), values, ..self.reply(asker) };
-        self.answer(reply, buf)
+        let mut reply = self.reply(asker);
+        reply.token = Some(&token);
+        reply.nodes = lists.nodes();
+        reply.values = found.iter().next().is_some().then_some(found);
+        self.answer(&reply, buf)
     }
 
     /// `announce_peer` (BEP 5): the asker's address is remembered with the port it names, or the one it sent from.
@@ -166,7 +165,9 @@ impl Node<'_> {
     ) -> Option<usize> {
         let token = self.tokens.issue(asker.addr, target);
         let lists = self.closest_for(asker, target, want);
-        let mut reply = Reply { token: Some(&token), nodes: lists.nodes(), ..self.reply(asker) };
+        let mut reply = self.reply(asker);
+        reply.token = Some(&token);
+        reply.nodes = lists.nodes();
         let stored = self.store.get(target);
         match &stored {
             None => {}
@@ -180,7 +181,7 @@ impl Node<'_> {
                 }
             }
         }
-        self.answer(reply, buf)
+        self.answer(&reply, buf)
     }
 
     /// `put` (BEP 44): stores an item, or refreshes one that is stored. The order of the checks stands at the top of
@@ -226,38 +227,38 @@ impl Node<'_> {
     /// Our contacts closest to `target`, of the families that the asker wants (BEP 32): good ones, or, if there are too
     /// few, such as have been quiet for a while but left no question unanswered.
     fn closest_for(&self, asker: &Asker<'_>, target: &Target, want: Want) -> NodeLists {
-        let list = |family| {
+        NodeLists(Family::ALL.map(|family| {
             want.includes(family, asker.addr.family()).then(|| {
-                let table = self.table_of(family);
-                let mut closest = table.closest::<K>(target, |contact| contact.standing(asker.now) == Standing::Good);
+                let table = self.tables.get(family);
+                let mut closest = table.closest::<K>(target, asker.now, Fit::Good);
                 if closest.len() < K {
-                    closest = table.closest(target, |contact| contact.is_named(asker.now, NAMED_WITHIN));
+                    closest = table.closest(target, asker.now, Fit::Named);
                 }
                 let mut list = NodeList::new(family);
-                for contact in closest.iter() {
+                for (_, contact) in &closest {
                     // K fit.
                     let _ = list.push(&contact.id(), contact.compact());
                 }
                 list
             })
-        };
-        NodeLists { v4: list(Family::V4), v6: list(Family::V6) }
+        }))
     }
 
     /// An answer that says who we are and where the asker is (BEP 42, "ip").
+    #[inline(never)]
     fn reply<'a>(&self, asker: &Asker<'a>) -> Reply<'a> {
         Reply { observed: Some(*asker.addr), ..Reply::new(asker.transaction, self.id) }
     }
 
     /// Writes an answer, with fewer nodes if it would be too long.
-    fn answer(&self, reply: Reply<'_>, buf: &mut [u8]) -> Option<usize> {
+    fn answer(&self, reply: &Reply<'_>, buf: &mut [u8]) -> Option<usize> {
         let version = self.config.version;
         let len = reply.write(version, buf);
         if len.is_some_and(|len| len <= REPLY_TARGET) {
             return len;
         }
         (0..K).rev().find_map(|nodes| {
-            let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..reply };
+            let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..*reply };
             let limit = if nodes > NODES_KEPT { REPLY_TARGET } else { super::MAX_DATAGRAM };
             shorter.write(version, buf).filter(|len| *len <= limit)
         })
@@ -276,14 +277,11 @@ impl Node<'_> {
 }
 
 /// The lists of nodes for one answer.
-struct NodeLists {
-    v4: Option<NodeList>,
-    v6: Option<NodeList>,
-}
+struct NodeLists(PerFamily<Option<NodeList>>);
 
 impl NodeLists {
     fn nodes(&self) -> Nodes<'_> {
-        [&self.v4, &self.v6].into_iter().flatten().fold(Nodes::ABSENT, Nodes::with)
+        Family::ALL.into_iter().filter_map(|family| self.0.get(family).as_ref()).fold(Nodes::ABSENT, Nodes::with)
     }
 }
 
@@ -300,6 +298,7 @@ fn item_of<'a>(put: &Put<'a>) -> Result<Item<'a>, ItemError> {
 }
 
 /// The one map from what is wrong with an item to what is said on the wire (BEP 44, "Errors").
+#[inline(never)]
 fn refusal_of(error: ItemError) -> Refusal {
     match error {
         ItemError::ValueTooBig(_) => Refusal::new(Code::ValueTooBig, "message (v field) too big"),

@@ -1,27 +1,28 @@
 //! What the application does not know yet of our queries. A query in both families is one to the application: it has one
 //! handle, tells a version only if it is newer than what either walk has told, and ends when both have.
 
-use core::net::SocketAddr;
-
-use crate::addr::CompactAddr;
 use crate::event::{Event, Outcome, Peers, PutResult, QueryHandle};
-use crate::id::{NodeId, Target};
 use crate::links::Slot;
 use crate::lookup::{Candidate, Marks, Storing};
 use crate::node::Node;
-use crate::node::query::Phase;
-use crate::time::{Duration, Instant};
+use crate::node::query::{Phase, QuerySlot};
+use crate::time::Duration;
 use crate::wire::Code;
 
 /// Something that the application does not know yet.
+#[expect(clippy::large_enum_variant, reason = "one at a time, which is taken apart at once")]
 pub(super) enum Untold {
-    Answered { query: QueryHandle, node: NodeId, addr: CompactAddr, hop: u8, round_trip: Duration },
-    Found { query: QueryHandle, slot: Slot },
-    Equivocation { query: QueryHandle, seq: i64 },
-    Peers { query: QueryHandle, slot: Slot, from: u16 },
-    Put { query: QueryHandle, node: NodeId, addr: CompactAddr, result: PutResult },
-    Ended { query: QueryHandle, outcome: Outcome },
-    Announced { target: Target, seq: Option<i64>, skipped: bool, outcome: Outcome, next: Instant },
+    /// What lends nothing.
+    Whole(Event<'static>),
+    Found {
+        query: QueryHandle,
+        slot: Slot,
+    },
+    Peers {
+        query: QueryHandle,
+        slot: Slot,
+        from: u16,
+    },
 }
 
 /// What is told of storing on a node, once the query is over.
@@ -38,6 +39,7 @@ fn result_of(candidate: &Candidate) -> Option<PutResult> {
 
 impl Node<'_> {
     /// What is to be told next. It counts as told.
+    #[inline(never)]
     pub(super) fn next_untold(&mut self) -> Option<Untold> {
         while let Some(slot) = self.untold.oldest() {
             let handle = self.handle_told(slot);
@@ -53,18 +55,16 @@ impl Node<'_> {
                 query.lookup.candidates_mut().iter_mut().find(|candidate| candidate.marks.has(Marks::UNTOLD))
             {
                 candidate.marks.set(Marks::UNTOLD, false);
-                let (addr, hop) = (candidate.addr, candidate.hop);
+                let Some(node) = candidate.id else { continue };
+                let (addr, hop) = (candidate.addr.into(), candidate.hop);
                 let round_trip = Duration::from_micros(candidate.round_trip.into());
-                if let Some(node) = candidate.id {
-                    return Some(Untold::Answered { query: handle, node, addr, hop, round_trip });
-                }
-                continue;
+                return Some(Untold::Whole(Event::Answered { query: handle, node, addr, hop, round_trip }));
             }
             if core::mem::take(&mut query.equivocal) {
-                return Some(Untold::Equivocation { query: handle, seq: query.seq });
+                return Some(Untold::Whole(Event::Equivocation { query: handle, seq: query.seq }));
             }
             if core::mem::take(&mut query.value_untold) {
-                let (seq, twin) = (Some(query.seq), query.twin);
+                let (seq, twin) = (Some(query.seq), query.twin());
                 query.told = seq;
                 let told_by_twin = twin.and_then(|twin| self.queries.get(twin.index())).and_then(|twin| twin.told);
                 if told_by_twin < seq {
@@ -83,9 +83,9 @@ impl Node<'_> {
                     .find_map(|candidate| result_of(candidate).map(|result| (candidate, result)))
             {
                 candidate.marks.set(Marks::STORING_TOLD, true);
-                let addr = candidate.addr;
                 let Some(node) = candidate.id else { continue };
-                return Some(Untold::Put { query: handle, node, addr, result });
+                let addr = candidate.addr.into();
+                return Some(Untold::Whole(Event::Put { query: handle, node, addr, result }));
             }
             if query.phase == Phase::Ended
                 && let Some(ended) = self.end_of(slot, handle)
@@ -108,50 +108,54 @@ impl Node<'_> {
 
     /// The handle by which the application knows the query in this slot.
     fn handle_told(&self, slot: Slot) -> QueryHandle {
-        let leader = self.queries.get(slot.index()).filter(|query| query.follows).and_then(|query| query.twin);
+        let leader = self.queries.get(slot.index()).filter(|query| query.follows).and_then(QuerySlot::twin);
         self.handle_of(leader.unwrap_or(slot))
+    }
+
+    pub(super) fn twin_of(&self, query: &QuerySlot) -> Option<&QuerySlot> {
+        self.queries.get(query.twin()?.index())
+    }
+
+    /// What became of a query and its twin.
+    pub(super) fn outcome_of_both(&self, query: &QuerySlot) -> Outcome {
+        let mut outcome = query.outcome();
+        if let Some(twin) = self.twin_of(query) {
+            outcome.merge(&twin.outcome());
+        }
+        outcome
     }
 
     /// The end of a query, if its twin has ended as well and has nothing else to tell.
     fn end_of(&mut self, slot: Slot, handle: QueryHandle) -> Option<Untold> {
         let query = self.queries.get(slot.index())?;
-        let mut outcome = query.outcome();
-        if let Some(twin) = query.twin.and_then(|twin| self.queries.get(twin.index())) {
+        if let Some(twin) = self.twin_of(query) {
             if twin.phase != Phase::Ended {
                 // It will tell the end of both.
                 return None;
             }
             if twin.has_untold_findings() || twin.has_untold_puts() {
                 // First what it has found; it stands behind this one, and tells the end of both after that.
-                let twin = query.twin?;
+                let twin = query.twin()?;
                 self.mark_untold(twin);
                 return None;
             }
-            outcome.merge(&twin.outcome());
         }
+        let outcome = self.outcome_of_both(query);
         self.release(handle);
-        Some(Untold::Ended { query: handle, outcome })
+        Some(Untold::Whole(Event::Ended { query: handle, outcome }))
     }
 
     /// The event of it, which lends from the query.
     pub(super) fn lend(&self, untold: Untold) -> Option<Event<'_>> {
         Some(match untold {
-            Untold::Answered { query, node, addr, hop, round_trip } => {
-                Event::Answered { query, node, addr: SocketAddr::from(addr), hop, round_trip }
-            }
+            Untold::Whole(event) => event,
             Untold::Found { query, slot } => Event::Found { query, item: self.queries.get(slot.index())?.item()? },
-            Untold::Equivocation { query, seq } => Event::Equivocation { query, seq },
             Untold::Peers { query, slot, from } => {
                 let found = self.queries.get(slot.index())?;
                 Event::Peers {
                     query,
                     peers: Peers { family: found.family, compact: found.value.get(usize::from(from)..)? },
                 }
-            }
-            Untold::Put { query, node, addr, result } => Event::Put { query, node, addr: addr.into(), result },
-            Untold::Ended { query, outcome } => Event::Ended { query, outcome },
-            Untold::Announced { target, seq, skipped, outcome, next } => {
-                Event::Announced { target, seq, skipped, outcome, next }
             }
         })
     }

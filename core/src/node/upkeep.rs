@@ -16,11 +16,11 @@ const PROSPECTS: usize = 8;
 /// The first and the longest pause between walks towards our own id, and how fast it grows. Who joins a network that is
 /// just beginning finds few nodes that know each other yet, so it looks again soon; later, every 15 minutes, the walk
 /// finds the neighbours that have come since. Without any answer, the same pauses keep a lost network from being asked
-/// too often.
-const JOIN_PAUSE: (Duration, Duration, u32) = (Duration::from_secs(1), Duration::from_secs(15 * 60), 4);
+/// too often. In seconds.
+const JOIN_PAUSE: (u32, u32, u32) = (1, 15 * 60, 4);
 
 /// As long as the pause is no longer than this, buckets with few contacts are refreshed after each walk as well.
-const YOUNG: Duration = Duration::from_secs(16);
+const YOUNG: u32 = 16;
 
 /// The pause when there is no free query for a refresh, or upkeep has one already.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) struct Upkeep {
     due: Instant,
     /// When to walk towards our own id next.
     join_at: Instant,
-    join_pause: Duration,
+    join_pause: u32,
     /// Whether to do so at all.
     joins: bool,
 }
@@ -58,11 +58,11 @@ impl Node<'_> {
     /// A stranger has asked us something. A contact has thereby given a sign of life; somebody else may become one, when
     /// it has answered a question of ours.
     pub(super) fn meet(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
-        if self.table_of_mut(addr.family()).asked_us(now, id, addr) {
+        if self.tables.get_mut(addr.family()).asked_us(now, id, addr) {
             return;
         }
         let waits = self.upkeep.prospects.iter().any(|(_, known)| known == addr);
-        if !waits && self.table_of(addr.family()).has_room_for(id, now) {
+        if !waits && self.tables.get(addr.family()).has_room_for(id, now) {
             // See PROSPECTS.
             let _ = self.upkeep.prospects.push((*id, *addr));
         }
@@ -70,14 +70,14 @@ impl Node<'_> {
 
     /// A node has answered a question of ours: it is a contact, if there is room.
     pub(super) fn note_answer(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
-        if self.table_of_mut(addr.family()).answered(now, id, addr) == Admission::Added {
-            self.upkeep.due = self.upkeep.due.min(now + QUIET);
+        if self.tables.get_mut(addr.family()).answered(now, id, addr) == Admission::Added {
+            self.upkeep.due = self.upkeep.due.min(now.after_micros(QUIET));
         }
     }
 
     /// A contact of an earlier node is to be asked whether it still lives.
     pub(super) fn take_back_contact(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
-        let taken = self.table_of_mut(addr.family()).restore(now, id, addr);
+        let taken = self.tables.get_mut(addr.family()).restore(now, id, addr);
         if taken {
             self.upkeep.due = self.upkeep.due.min(now);
         }
@@ -86,7 +86,7 @@ impl Node<'_> {
 
     /// A question was not answered: a contact who was asked is looked at again soon.
     pub(super) fn note_failure(&mut self, now: Instant, asked: &Asked) {
-        self.table_of_mut(asked.addr.family()).failed(&asked.addr, asked.node.as_ref());
+        self.tables.get_mut(asked.addr.family()).failed(&asked.addr, asked.node.as_ref());
         self.upkeep.due = self.upkeep.due.min(now);
     }
 
@@ -102,7 +102,7 @@ impl Node<'_> {
 
     /// Whether the node knows anybody to ask.
     pub(super) fn knows_somebody(&self) -> bool {
-        !(self.bootstrap.is_empty() && self.table.contacts().is_empty() && self.table6.contacts().is_empty())
+        !self.bootstrap.is_empty() || self.contacts().next().is_some()
     }
 
     /// When to walk towards our own id.
@@ -124,7 +124,7 @@ impl Node<'_> {
             return None;
         }
         while let Some((id, addr)) = self.upkeep.prospects.pop() {
-            if self.table_of(addr.family()).has_room_for(&id, now) {
+            if self.tables.get(addr.family()).has_room_for(&id, now) {
                 let len = self.ask(now, addr, Some(id), Purpose::Probe, Method::Ping, buf)?;
                 return Some((addr, len));
             }
@@ -132,15 +132,15 @@ impl Node<'_> {
         if self.next_join().is_some_and(|join_at| now >= join_at) {
             // The second walk and the third, when neighbours are known.
             let young = self.upkeep.join_pause > JOIN_PAUSE.0 && self.upkeep.join_pause <= YOUNG;
-            self.upkeep.join_at = now + self.upkeep.join_pause;
-            self.upkeep.join_pause = self.upkeep.join_pause.saturating_mul(JOIN_PAUSE.2).min(JOIN_PAUSE.1);
-            for family in [Family::V4, Family::V6] {
+            self.upkeep.join_at = now + Duration::from_secs(self.upkeep.join_pause.into());
+            self.upkeep.join_pause = (self.upkeep.join_pause * JOIN_PAUSE.2).min(JOIN_PAUSE.1);
+            for family in Family::ALL {
                 // One that the application has just started serves as well.
                 if !self.is_joining(family) {
                     self.start_internal(now, family, Target::from(self.id));
                 }
                 if young {
-                    self.table_of_mut(family).hasten_sparse();
+                    self.tables.get_mut(family).hasten_sparse();
                     self.upkeep.due = now;
                 }
             }
@@ -154,7 +154,7 @@ impl Node<'_> {
         if now < self.upkeep.due {
             return None;
         }
-        if let Some(contact) = self.table.next_probe(now).or_else(|| self.table6.next_probe(now)) {
+        if let Some(contact) = Family::ALL.into_iter().find_map(|family| self.tables.get_mut(family).next_probe(now)) {
             let (addr, id) = (contact.compact(), Some(contact.id()));
             let len = self.ask(now, addr, id, Purpose::Probe, Method::Ping, buf)?;
             return Some((addr, len));
@@ -162,18 +162,22 @@ impl Node<'_> {
         // One refresh at a time, so that queries are left for the application.
         if !self.may_start_internal() {
             // Where there is no query at all, there is nothing to be looked for each second either.
-            self.upkeep.due = (now + BUSY_PAUSE).max(self.table.next_due().min(self.table6.next_due()));
+            self.upkeep.due = (now + BUSY_PAUSE).max(self.tables_due());
             return None;
         }
-        for family in [Family::V4, Family::V6] {
-            let Self { table, table6, rng, .. } = self;
-            let table = if family == Family::V4 { table } else { table6 };
-            if let Some(target) = table.next_refresh(now, rng) {
+        for family in Family::ALL {
+            if let Some(target) = self.tables.get_mut(family).next_refresh(now, &mut self.rng) {
                 self.start_internal(now, family, target);
                 return self.next_question(now, buf);
             }
         }
-        self.upkeep.due = self.table.next_due().min(self.table6.next_due());
+        self.upkeep.due = self.tables_due();
         None
+    }
+
+    /// When the first table needs attention.
+    fn tables_due(&self) -> Instant {
+        let due = Family::ALL.map(|family| self.tables.get(family).next_due());
+        due.into_iter().fold(Instant::FAR, Instant::min)
     }
 }

@@ -122,6 +122,12 @@ impl Store<'_> {
         self.enter(slot);
     }
 
+    /// What is to be announced first, and whether it is a mutable item.
+    pub(crate) fn next_kept(&self) -> Option<(Target, bool)> {
+        let record = self.record(self.kept.oldest()?)?;
+        Some((record.target, record.kind == Kind::Mutable))
+    }
+
     /// When the first of what is kept is to be announced.
     pub(crate) fn next_announcement(&self) -> Option<Instant> {
         Some(self.record(self.kept.oldest()?)?.expires)

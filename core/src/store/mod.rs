@@ -40,6 +40,7 @@ use self::arena::{Arena, HEADER};
 pub use self::kept::{Kept, LastAnnouncement};
 use crate::addr::CompactAddr;
 use crate::crypto::{PublicKey, Signature};
+use crate::event::Event;
 use crate::fair::{Group, SOURCE, Sourced, Sources};
 use crate::id::Target;
 use crate::item::{ImmutableItem, Item, MutableItem};
@@ -204,28 +205,6 @@ pub struct Stored<'a> {
     pub expires: Instant,
     /// Whether the node keeps it ([`Node::keep`](crate::Node::keep)).
     pub kept: bool,
-}
-
-/// Something that happened to a stored item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Report<'a> {
-    /// It is new.
-    Stored(Stored<'a>),
-    /// It took the place of an item with a lower sequence number.
-    Replaced(Stored<'a>),
-    /// Its life began anew, or it is kept from now on, or no longer.
-    Refreshed(Stored<'a>),
-    /// A newer version of an item that the node keeps has taken its place.
-    Adopted(Stored<'a>),
-    /// It is gone.
-    Dropped {
-        /// Where it was stored.
-        target: Target,
-        /// Whether it was the mutable item of this target, not the immutable one.
-        mutable: bool,
-        /// Why.
-        reason: DropReason,
-    },
 }
 
 /// The item can never fit: the store has no records, or its arena is smaller than the item, or what the node keeps leaves
@@ -650,7 +629,7 @@ impl<'m> Store<'m> {
     }
 
     /// The next thing that happened to an item and was not told yet.
-    pub(crate) fn poll_report(&mut self) -> Option<Report<'_>> {
+    pub(crate) fn poll_report(&mut self) -> Option<Event<'_>> {
         if let Some(displaced) = self.displaced.take() {
             return Some(self.report_drop(displaced));
         }
@@ -665,21 +644,21 @@ impl<'m> Store<'m> {
         record.pending = Pending::Nothing;
         let stored = self.read(slot)?;
         match pending {
-            Pending::Stored => Some(Report::Stored(stored)),
-            Pending::Replaced => Some(Report::Replaced(stored)),
-            Pending::Refreshed => Some(Report::Refreshed(stored)),
-            Pending::Adopted => Some(Report::Adopted(stored)),
+            Pending::Stored => Some(Event::ItemStored(stored)),
+            Pending::Replaced => Some(Event::ItemReplaced(stored)),
+            Pending::Refreshed => Some(Event::ItemRefreshed(stored)),
+            Pending::Adopted => Some(Event::Adopted(stored)),
             Pending::Nothing | Pending::Expired | Pending::Evicted => None,
         }
     }
 
     /// The host forgets the item. If it had taken it back before it heard of the drop, it must be told that it is there.
-    fn report_drop(&mut self, Displaced { target, mutable, reason }: Displaced) -> Report<'static> {
+    fn report_drop(&mut self, Displaced { target, mutable, reason }: Displaced) -> Event<'static> {
         let kind = if mutable { Kind::Mutable } else { Kind::Immutable };
         if let Some(slot) = self.find(&target, kind) {
             self.note(slot, Pending::Stored);
         }
-        Report::Dropped { target, mutable, reason }
+        Event::ItemDropped { target, mutable, reason }
     }
 }
 

@@ -229,11 +229,11 @@ fn compare(records: usize, arena: usize, patience: usize, steps: &[(u8, u8, u16,
         assert_eq!(store.get(&target), found.map(|found| model.items[found].item()));
 
         if patience == 0 {
-            assert_eq!(store.poll_report(), None);
+            assert!(store.poll_report().is_none());
         } else if count % patience == 0 {
             while let Some(report) = store.poll_report() {
-                let (Report::Stored(new) | Report::Replaced(new) | Report::Refreshed(new)) = report else {
-                    let Report::Dropped { target, mutable, .. } = report else { unreachable!() };
+                let (Event::ItemStored(new) | Event::ItemReplaced(new) | Event::ItemRefreshed(new)) = report else {
+                    let Event::ItemDropped { target, mutable, .. } = report else { unreachable!() };
                     assert!(host.remove(&(target, mutable)).is_some(), "dropped what it was never told of");
                     continue;
                 };
@@ -241,8 +241,8 @@ fn compare(records: usize, arena: usize, patience: usize, steps: &[(u8, u8, u16,
                 let old = host.insert(key, (new.item.value().to_vec(), new.expires));
                 match report {
                     // A drop that was missed: the host has an item that it should not have.
-                    Report::Stored(_) => assert!(old.is_none() || patience > 1),
-                    Report::Replaced(_) => assert!(old.is_some()),
+                    Event::ItemStored(_) => assert!(old.is_none() || patience > 1),
+                    Event::ItemReplaced(_) => assert!(old.is_some()),
                     _ => assert_eq!(old.unwrap().0, new.item.value()),
                 }
             }
@@ -440,13 +440,16 @@ fn told(store: &mut Store<'_>) -> Vec<std::string::String> {
     let mut told = Vec::new();
     while let Some(report) = store.poll_report() {
         told.push(match report {
-            Report::Stored(new) => std::format!("stored {:?} until {}", new.item.value(), new.expires.as_micros()),
-            Report::Replaced(new) => std::format!("replaced {:?} until {}", new.item.value(), new.expires.as_micros()),
-            Report::Refreshed(new) => std::format!("refreshed until {}", new.expires.as_micros()),
-            Report::Adopted(new) => std::format!("adopted {:?}", new.item.value()),
-            Report::Dropped { target, mutable, reason } => {
+            Event::ItemStored(new) => std::format!("stored {:?} until {}", new.item.value(), new.expires.as_micros()),
+            Event::ItemReplaced(new) => {
+                std::format!("replaced {:?} until {}", new.item.value(), new.expires.as_micros())
+            }
+            Event::ItemRefreshed(new) => std::format!("refreshed until {}", new.expires.as_micros()),
+            Event::Adopted(new) => std::format!("adopted {:?}", new.item.value()),
+            Event::ItemDropped { target, mutable, reason } => {
                 std::format!("{} {mutable} {reason:?}", target.as_bytes()[0])
             }
+            other => panic!("{other:?}"),
         });
     }
     told
@@ -519,7 +522,7 @@ fn a_host_that_does_not_care_is_told_nothing() {
         store.refresh(at(number.into()), &target(number), false);
     }
     store.expire(at(100_000));
-    assert_eq!(store.poll_report(), None);
+    assert!(store.poll_report().is_none());
     assert_eq!(store.free.len(), 2);
 }
 
@@ -555,9 +558,9 @@ fn an_item_that_is_taken_back_before_its_drop_was_told_is_told_after_it() {
     assert_eq!(told(&mut store).len(), 1);
     store.expire(at(7_200));
     assert_eq!(store.restore(at(7_200), &target(1), &immutable(b"1:a"), TWO_HOURS), Ok(true));
-    assert!(matches!(store.poll_report(), Some(Report::Dropped { .. })));
-    assert!(matches!(store.poll_report(), Some(Report::Stored(stored)) if stored.target == target(1)));
-    assert_eq!(store.poll_report(), None);
+    assert!(matches!(store.poll_report(), Some(Event::ItemDropped { .. })));
+    assert!(matches!(store.poll_report(), Some(Event::ItemStored(stored)) if stored.target == target(1)));
+    assert!(store.poll_report().is_none());
 }
 
 #[test]

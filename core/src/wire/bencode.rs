@@ -117,6 +117,7 @@ impl<'a> Value<'a> {
 
     /// The content, if this is a byte string.
     #[must_use]
+    #[inline(never)]
     pub fn bytes(self) -> Option<&'a [u8]> {
         Reader::new(self.0).bytes().ok()
     }
@@ -205,6 +206,30 @@ impl<'a> Iterator for Dict<'a> {
     }
 }
 
+/// The values of `keys` in `dict`, in one pass; of duplicates the first.
+///
+/// # Errors
+/// [`Malformed`] if the dict is not whole.
+pub(super) fn fields<'a, const N: usize>(
+    dict: Dict<'a>,
+    keys: &[&[u8]; N],
+) -> Result<[Option<Value<'a>>; N], Malformed> {
+    let mut found = [None; N];
+    find(dict, keys, &mut found)?;
+    Ok(found)
+}
+
+/// Apart, so that there is one of it for all numbers of keys.
+fn find<'a>(dict: Dict<'a>, keys: &[&[u8]], found: &mut [Option<Value<'a>>]) -> Result<(), Malformed> {
+    for entry in dict {
+        let (key, value) = entry?;
+        if let Some((_, place)) = keys.iter().zip(&mut *found).find(|(known, _)| **known == key) {
+            place.get_or_insert(value);
+        }
+    }
+    Ok(())
+}
+
 /// Whether `value` is exactly one value in the only form that BEP 44 allows to be signed and hashed: keys of dicts
 /// strictly ascending as raw octets, no leading zeros, no `-0`, nothing missing and nothing after it. Integers may have
 /// any number of digits. A value deeper than [`MAX_DEPTH`] or a list or dict over [`MAX_NESTED_LEN`] octets is not
@@ -244,6 +269,18 @@ impl<'b> Writer<'b> {
         self.decimal(bytes.len() as u64).raw(b":").raw(bytes)
     }
 
+    /// A key of a dict, and a byte string.
+    #[inline(never)]
+    pub(crate) fn entry(&mut self, key: &[u8], value: &[u8]) -> &mut Self {
+        self.bytes(key).bytes(value)
+    }
+
+    /// A key of a dict, and an integer.
+    #[inline(never)]
+    pub(crate) fn number(&mut self, key: &[u8], value: i64) -> &mut Self {
+        self.bytes(key).integer(value)
+    }
+
     /// An integer.
     pub fn integer(&mut self, value: i64) -> &mut Self {
         self.raw(if value < 0 { b"i-" } else { b"i" }).decimal(value.unsigned_abs()).raw(b"e")
@@ -265,6 +302,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Octets that are bencoded already.
+    #[inline(never)]
     pub fn raw(&mut self, octets: &[u8]) -> &mut Self {
         self.written = self.written.and_then(|written| {
             // Cut in two steps, so that the compiler sees both sides of the copy to be of one length.

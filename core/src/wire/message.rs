@@ -1,6 +1,6 @@
 //! The frame that all messages share (BEP 5, "KRPC Protocol"), and what becomes of a datagram.
 
-use super::bencode::{Dict, Value, Writer};
+use super::bencode::{Dict, Value, Writer, fields};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::reply::{RemoteError, Reply};
@@ -74,22 +74,8 @@ pub(super) struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     fn read(datagram: &'a [u8]) -> Option<Self> {
-        let [mut t, mut y, mut q, mut a, mut r, mut e, mut ro, mut ip] = [None; 8];
-        for entry in Dict::open(datagram).ok()? {
-            let (key, value) = entry.ok()?;
-            let slot = match key {
-                b"t" => &mut t,
-                b"y" => &mut y,
-                b"q" => &mut q,
-                b"a" => &mut a,
-                b"r" => &mut r,
-                b"e" => &mut e,
-                b"ro" => &mut ro,
-                b"ip" => &mut ip,
-                _ => continue,
-            };
-            slot.get_or_insert(value);
-        }
+        let [a, e, ip, q, r, ro, t, y] =
+            fields(Dict::open(datagram).ok()?, &[b"a", b"e", b"ip", b"q", b"r", b"ro", b"t", b"y"]).ok()?;
         Some(Self {
             transaction: t.and_then(Value::bytes).and_then(non_empty)?,
             kind: y.and_then(Value::bytes)?,
@@ -106,9 +92,9 @@ impl<'a> Envelope<'a> {
 /// `ip`: where the message that is answered came from (BEP 42). Always `Some`: there is room for either length.
 pub(super) fn write_observed(writer: &mut Writer<'_>, observed: Option<CompactAddr>) -> Option<()> {
     if let Some(addr) = observed {
-        let mut compact = heapless::Vec::<u8, 18>::new();
+        let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
         addr.write_compact(&mut compact)?;
-        writer.bytes(b"ip").bytes(&compact);
+        writer.entry(b"ip", &compact);
     }
     Some(())
 }
@@ -120,11 +106,11 @@ pub(super) fn finish(
     version: Option<[u8; 4]>,
     kind: &[u8],
 ) -> Option<usize> {
-    writer.bytes(b"t").bytes(non_empty(transaction)?);
+    writer.entry(b"t", non_empty(transaction)?);
     if let Some(version) = version {
-        writer.bytes(b"v").bytes(&version);
+        writer.entry(b"v", &version);
     }
-    writer.bytes(b"y").bytes(kind).end();
+    writer.entry(b"y", kind).end();
     writer.finish().map(<[u8]>::len)
 }
 
@@ -173,6 +159,9 @@ mod tests {
     #[test]
     fn what_is_parsed_is_written_as_it_was() {
         for datagram in MESSAGES {
+            if cfg!(not(feature = "ipv6")) && datagram.windows(6).any(|window| window == b"nodes6") {
+                continue;
+            }
             let message = parse(datagram).unwrap();
             let version = datagram.windows(4).any(|window| window == b"BP01").then_some(*b"BP01");
             let mut buf = [0; 512];

@@ -1,72 +1,56 @@
 //! Lists of nodes and of peers in compact form (BEP 5, "Contact Encoding"; BEP 32, "nodes6" and "values").
 
 use super::bencode::{Reader, Value};
-use crate::addr::{CompactAddr, Family};
+use crate::addr::{CompactAddr, Family, PerFamily};
 use crate::id::{ID_LEN, NodeId};
 
 /// How many nodes we list for one family: k of BEP 5.
 pub const MAX_NODES: usize = 8;
 
-/// Octets of the largest list of nodes: eight of 38.
-const NODE_LIST_LEN: usize = MAX_NODES * V6_ENTRY;
-
-/// Octets of a node in `nodes`: 26.
-const V4_ENTRY: usize = ID_LEN + Family::V4.compact_len();
-/// Octets of a node in `nodes6`: 38.
-const V6_ENTRY: usize = ID_LEN + Family::V6.compact_len();
+/// Octets of the largest list of nodes.
+const NODE_LIST_LEN: usize = MAX_NODES * (ID_LEN + CompactAddr::MAX_LEN);
 
 /// The nodes of a reply: `nodes` with 26 octets a node (IPv4) and `nodes6` with 38 (IPv6). Each of the two may be absent,
 /// which is not the same as empty. An incomplete last entry is ignored, and never written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Nodes<'a> {
-    v4: Option<&'a [u8]>,
-    v6: Option<&'a [u8]>,
+    lists: PerFamily<Option<&'a [u8]>>,
 }
 
 impl<'a> Nodes<'a> {
     /// Both lists are absent.
-    pub const ABSENT: Self = Self { v4: None, v6: None };
+    pub const ABSENT: Self = Self { lists: PerFamily::new(None, None) };
 
     /// The lists from the octets of `nodes` and `nodes6`. Octets after the last whole entry are dropped.
     #[must_use]
     pub fn new(nodes: Option<&'a [u8]>, nodes6: Option<&'a [u8]>) -> Self {
-        Self {
-            v4: nodes.map(|list| first_entries(list, usize::MAX, Family::V4)),
-            v6: nodes6.map(|list| first_entries(list, usize::MAX, Family::V6)),
-        }
+        Self { lists: PerFamily::new(nodes, nodes6) }.truncated(usize::MAX)
     }
 
     /// The same with `list` as the list of its family.
     #[must_use]
-    pub fn with(self, list: &'a NodeList) -> Self {
-        match list.family {
-            Family::V4 => Self { v4: Some(&list.octets), ..self },
-            Family::V6 => Self { v6: Some(&list.octets), ..self },
-        }
+    pub fn with(mut self, list: &'a NodeList) -> Self {
+        *self.lists.get_mut(list.family) = Some(&list.octets);
+        self
     }
 
     /// The same with at most `count` nodes in each list, the first ones: how an answer is brought down to a size.
     #[must_use]
     pub fn truncated(self, count: usize) -> Self {
-        Self {
-            v4: self.v4.map(|list| first_entries(list, count, Family::V4)),
-            v6: self.v6.map(|list| first_entries(list, count, Family::V6)),
-        }
+        let first = |family| self.octets(family).map(|list| first_entries(list, count, family));
+        Self { lists: Family::ALL.map(first) }
     }
 
     /// The octets of one list: a whole number of entries. `None` if it is absent.
     #[must_use]
     pub const fn octets(&self, family: Family) -> Option<&'a [u8]> {
-        match family {
-            Family::V4 => self.v4,
-            Family::V6 => self.v6,
-        }
+        *self.lists.get(family)
     }
 
     /// The nodes of `nodes`, then those of `nodes6`.
     #[must_use]
     pub fn iter(&self) -> NodeIter<'a> {
-        NodeIter { v4: self.v4.unwrap_or_default(), v6: self.v6.unwrap_or_default() }
+        NodeIter { lists: self.lists.map(Option::unwrap_or_default) }
     }
 }
 
@@ -91,19 +75,19 @@ impl<'a> IntoIterator for &Nodes<'a> {
 /// The nodes of a reply, one by one. Their addresses are as the sender told them: judge them before use.
 #[derive(Debug, Clone)]
 pub struct NodeIter<'a> {
-    v4: &'a [u8],
-    v6: &'a [u8],
+    lists: PerFamily<&'a [u8]>,
 }
 
 impl Iterator for NodeIter<'_> {
     type Item = (NodeId, CompactAddr);
 
     fn next(&mut self) -> Option<Self::Item> {
-        split_node(&mut self.v4, Family::V4).or_else(|| split_node(&mut self.v6, Family::V6))
+        Family::ALL.into_iter().find_map(|family| split_node(self.lists.get_mut(family), family))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let count = entries(self.v4.len(), Family::V4).saturating_add(entries(self.v6.len(), Family::V6));
+        let count = Family::ALL.map(|family| entries(self.lists.get(family).len(), family));
+        let count = count.into_iter().fold(0, usize::saturating_add);
         (count, Some(count))
     }
 }
@@ -235,10 +219,7 @@ impl<const N: usize> ValueList<N> {
     /// Appends a peer; `None`, and nothing changes, if there is no room.
     #[must_use]
     pub fn push(&mut self, addr: CompactAddr) -> Option<()> {
-        let prefix: &[u8] = match addr.family() {
-            Family::V4 => b"6:",
-            Family::V6 => b"18:",
-        };
+        let prefix = *PerFamily::<&[u8]>::new(b"6:", b"18:").get(addr.family());
         let before = self.items.len();
         let pushed = self.items.extend_from_slice(prefix).ok().and_then(|()| addr.write_compact(&mut self.items));
         if pushed.is_none() {
@@ -256,10 +237,8 @@ impl<const N: usize> ValueList<N> {
 
 /// How many whole entries of `family` are in `len` octets.
 const fn entries(len: usize, family: Family) -> usize {
-    match family {
-        Family::V4 => len / V4_ENTRY,
-        Family::V6 => len / V6_ENTRY,
-    }
+    // Not through `entry_len`, so that the compiler knows what it divides by.
+    *PerFamily::new(len / 26, len / 38).get(family)
 }
 
 /// The first `count` entries of `list`, or all there are, without an incomplete last one.
@@ -268,11 +247,9 @@ fn first_entries(list: &[u8], count: usize, family: Family) -> &[u8] {
     list.get(..count.saturating_mul(entry_len(family))).unwrap_or_default()
 }
 
+/// Octets of a node in `nodes` (26) or `nodes6` (38).
 const fn entry_len(family: Family) -> usize {
-    match family {
-        Family::V4 => V4_ENTRY,
-        Family::V6 => V6_ENTRY,
-    }
+    ID_LEN.saturating_add(family.compact_len())
 }
 
 fn split_node(list: &mut &[u8], family: Family) -> Option<(NodeId, CompactAddr)> {
@@ -285,11 +262,14 @@ fn split_node(list: &mut &[u8], family: Family) -> Option<(NodeId, CompactAddr)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "ipv6")]
     use std::vec::Vec;
 
     const V4: CompactAddr = CompactAddr::V4([1, 2, 3, 4], 0x0506);
+    #[cfg(feature = "ipv6")]
     const V6: CompactAddr = CompactAddr::V6([7; 16], 0x0809);
 
+    #[cfg(feature = "ipv6")]
     #[test]
     fn nodes_are_20_octets_of_id_and_the_address() {
         let list = b"abcdefghij0123456789\x01\x02\x03\x04\x05\x06";
@@ -312,16 +292,21 @@ mod tests {
         assert_eq!(Nodes::new(Some(&list), None).octets(Family::V4).unwrap().len(), 2 * 26);
         list.push(7);
         assert_eq!(Nodes::new(Some(&list), None).iter().count(), 3);
-        assert_eq!(Nodes::new(None, Some(&list)).iter().count(), 2);
+        assert_eq!(Nodes::new(None, Some(&list)).iter().count(), if cfg!(feature = "ipv6") { 2 } else { 0 });
         assert_eq!(Nodes::new(Some(b"def456..."), None).octets(Family::V4), Some(&b""[..]));
     }
 
     #[test]
     fn a_node_list_takes_eight_of_its_own_family() {
-        for (family, addr, other) in [(Family::V4, V4, V6), (Family::V6, V6, V4)] {
+        for (family, addr) in [
+            (Family::V4, V4),
+            #[cfg(feature = "ipv6")]
+            (Family::V6, V6),
+        ] {
             let mut list = NodeList::new(family);
             for _ in 0..MAX_NODES {
-                assert_eq!(list.push(&NodeId::ZERO, other), None);
+                #[cfg(feature = "ipv6")]
+                assert_eq!(list.push(&NodeId::ZERO, if family == Family::V4 { V6 } else { V4 }), None);
                 list.push(&NodeId::ZERO, addr).unwrap();
             }
             assert_eq!(list.push(&NodeId::ZERO, addr), None);
@@ -334,6 +319,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "ipv6")]
     #[test]
     fn values_of_both_lengths_are_read_and_others_passed_over() {
         let list = b"l6:\x01\x02\x03\x04\x05\x065:12345i1el6:abcdefe18:\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x08\x09e";
@@ -344,6 +330,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "ipv6")]
     #[test]
     fn a_value_list_is_bounded() {
         let mut list = ValueList::<{ 8 + 21 + 7 }>::new();

@@ -1,10 +1,10 @@
 //! Answers (BEP 5, BEP 44) and refusals by others.
 
-use super::bencode::{Dict, Malformed, Value, Writer};
+use super::bencode::{Value, Writer, fields};
 use super::message::{Envelope, finish, non_empty, write_observed};
 use super::nodes::{Nodes, Values};
 use super::refusal::Code;
-use crate::addr::{CompactAddr, Family};
+use crate::addr::{CompactAddr, Family, PerFamily};
 use crate::id::NodeId;
 
 /// An answer to any query: what it means depends on the question, which only the asker knows. After parsing, a field of
@@ -60,24 +60,23 @@ impl<'a> Reply<'a> {
         let mut writer = Writer::new(buf);
         writer.dict();
         write_observed(&mut writer, self.observed)?;
-        writer.bytes(b"r").dict().bytes(b"id").bytes(self.sender.as_bytes());
+        writer.bytes(b"r").dict().entry(b"id", self.sender.as_bytes());
         if let Some(key) = self.key {
-            writer.bytes(b"k").bytes(key);
+            writer.entry(b"k", key);
         }
-        if let Some(nodes) = self.nodes.octets(Family::V4) {
-            writer.bytes(b"nodes").bytes(nodes);
-        }
-        if let Some(nodes) = self.nodes.octets(Family::V6) {
-            writer.bytes(b"nodes6").bytes(nodes);
+        for family in Family::ALL {
+            if let Some(nodes) = self.nodes.octets(family) {
+                writer.bytes(PerFamily::<&[u8]>::new(b"nodes", b"nodes6").get(family)).bytes(nodes);
+            }
         }
         if let Some(seq) = self.seq {
-            writer.bytes(b"seq").integer(seq);
+            writer.number(b"seq", seq);
         }
         if let Some(signature) = self.signature {
-            writer.bytes(b"sig").bytes(signature);
+            writer.entry(b"sig", signature);
         }
         if let Some(token) = self.token {
-            writer.bytes(b"token").bytes(non_empty(token)?);
+            writer.entry(b"token", non_empty(token)?);
         }
         if let Some(value) = self.value {
             writer.bytes(b"v").raw(value);
@@ -90,57 +89,24 @@ impl<'a> Reply<'a> {
     }
 
     pub(super) fn read(envelope: &Envelope<'a>) -> Option<Self> {
-        let content = Content::read(envelope.reply?.entries()?).ok()?;
+        let [id, k, nodes, nodes6, seq, sig, token, v, values] = fields(
+            envelope.reply?.entries()?,
+            &[b"id", b"k", b"nodes", b"nodes6", b"seq", b"sig", b"token", b"v", b"values"],
+        )
+        .ok()?;
         Some(Self {
             transaction: envelope.transaction,
-            sender: NodeId::from_slice(content.id?.bytes()?)?,
+            sender: NodeId::from_slice(id?.bytes()?)?,
             // Nobody could use an empty token: BEP 44 and BEP 5 both have it refused.
-            token: content.token.and_then(Value::bytes).and_then(non_empty),
-            nodes: Nodes::new(content.nodes.and_then(Value::bytes), content.nodes6.and_then(Value::bytes)),
-            values: content.values.and_then(Values::new),
-            value: content.v.map(Value::raw),
-            key: content.k.and_then(Value::bytes).and_then(|key| key.try_into().ok()),
-            seq: content.seq.and_then(Value::integer),
-            signature: content.sig.and_then(Value::bytes).and_then(|signature| signature.try_into().ok()),
+            token: token.and_then(Value::bytes).and_then(non_empty),
+            nodes: Nodes::new(nodes.and_then(Value::bytes), nodes6.and_then(Value::bytes)),
+            values: values.and_then(Values::new),
+            value: v.map(Value::raw),
+            key: k.and_then(Value::bytes).and_then(|key| key.try_into().ok()),
+            seq: seq.and_then(Value::integer),
+            signature: sig.and_then(Value::bytes).and_then(|signature| signature.try_into().ok()),
             observed: envelope.observed.and_then(Value::bytes).and_then(CompactAddr::from_compact),
         })
-    }
-}
-
-/// The keys of `r` that any answer has; of duplicates the first.
-#[derive(Default)]
-struct Content<'a> {
-    id: Option<Value<'a>>,
-    k: Option<Value<'a>>,
-    nodes: Option<Value<'a>>,
-    nodes6: Option<Value<'a>>,
-    seq: Option<Value<'a>>,
-    sig: Option<Value<'a>>,
-    token: Option<Value<'a>>,
-    v: Option<Value<'a>>,
-    values: Option<Value<'a>>,
-}
-
-impl<'a> Content<'a> {
-    fn read(entries: Dict<'a>) -> Result<Self, Malformed> {
-        let mut content = Self::default();
-        for entry in entries {
-            let (key, value) = entry?;
-            let slot = match key {
-                b"id" => &mut content.id,
-                b"k" => &mut content.k,
-                b"nodes" => &mut content.nodes,
-                b"nodes6" => &mut content.nodes6,
-                b"seq" => &mut content.seq,
-                b"sig" => &mut content.sig,
-                b"token" => &mut content.token,
-                b"v" => &mut content.v,
-                b"values" => &mut content.values,
-                _ => continue,
-            };
-            slot.get_or_insert(value);
-        }
-        Ok(content)
     }
 }
 
@@ -255,7 +221,10 @@ mod tests {
         let text = b"d2:ip6:\x01\x02\x03\x04\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
         assert_eq!(read(text).observed, Some(CompactAddr::V4([1, 2, 3, 4], 0x0506)));
         let text = b"d2:ip18:0123456789abcdef\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
+        #[cfg(feature = "ipv6")]
         assert_eq!(read(text).observed, Some(CompactAddr::V6(*b"0123456789abcdef", 0x0506)));
+        #[cfg(not(feature = "ipv6"))]
+        assert_eq!(read(text).observed, None);
         let text = b"d2:ip4:\x01\x02\x03\x041:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
         assert_eq!(read(text).observed, None);
     }
@@ -292,6 +261,7 @@ mod tests {
     fn addr(g: &mut Gen, family: Family) -> CompactAddr {
         match family {
             Family::V4 => CompactAddr::V4(core::array::from_fn(|_| u8::arbitrary(g)), u16::arbitrary(g)),
+            #[cfg(feature = "ipv6")]
             Family::V6 => CompactAddr::V6(core::array::from_fn(|_| u8::arbitrary(g)), u16::arbitrary(g)),
         }
     }
@@ -307,27 +277,29 @@ mod tests {
         id: [u8; 20],
         seq: i64,
         observed: CompactAddr,
-        lists: [NodeList; 2],
+        lists: Vec<NodeList>,
         values: ValueList<64>,
         flags: [bool; 9],
     }
 
     impl Arbitrary for Parts {
         fn arbitrary(g: &mut Gen) -> Self {
-            let family = |g: &mut Gen| *g.choose(&[Family::V4, Family::V6]).unwrap();
+            let families: Vec<_> = Family::ALL.into_iter().collect();
+            let family = |g: &mut Gen| *g.choose(&families).unwrap();
             let mut values = ValueList::new();
             for _ in 0..u8::arbitrary(g) % 5 {
                 let family = family(g);
                 let _ = values.push(addr(g, family));
             }
-            let lists = [Family::V4, Family::V6].map(|family| {
+            let make_list = |g: &mut Gen, family| {
                 let mut list = NodeList::new(family);
                 for _ in 0..u8::arbitrary(g) % 10 {
                     let id = NodeId::new(core::array::from_fn(|_| u8::arbitrary(g)));
                     let _ = list.push(&id, addr(g, family));
                 }
                 list
-            });
+            };
+            let lists = families.iter().map(|family| make_list(g, *family)).collect();
             let some = |g: &mut Gen| {
                 let mut octets = Vec::<u8>::arbitrary(g);
                 octets.push(u8::arbitrary(g));
@@ -354,14 +326,8 @@ mod tests {
     impl Parts {
         fn reply(&self) -> Reply<'_> {
             let [token, nodes, nodes6, values, value, key, seq, signature, observed] = self.flags;
-            let [v4, v6] = &self.lists;
-            let mut lists = Nodes::ABSENT;
-            if nodes {
-                lists = lists.with(v4);
-            }
-            if nodes6 {
-                lists = lists.with(v6);
-            }
+            let wanted = self.lists.iter().zip([nodes, nodes6]).filter(|(_, wanted)| *wanted);
+            let lists = wanted.fold(Nodes::ABSENT, |lists, (list, _)| lists.with(list));
             Reply {
                 transaction: &self.transaction,
                 sender: NodeId::new(self.id),

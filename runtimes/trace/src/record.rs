@@ -23,26 +23,25 @@ pub enum Addr {
 
 impl From<SocketAddr> for Addr {
     fn from(addr: SocketAddr) -> Self {
-        CompactAddr::from(addr).into()
+        match addr {
+            SocketAddr::V4(addr) => Self::V4(addr.ip().octets(), addr.port()),
+            SocketAddr::V6(addr) => Self::V6(addr.ip().octets(), addr.port()),
+        }
     }
 }
 
 impl From<CompactAddr> for Addr {
     fn from(addr: CompactAddr) -> Self {
-        match addr {
-            CompactAddr::V4(ip, port) => Self::V4(ip, port),
-            CompactAddr::V6(ip, port) => Self::V6(ip, port),
-        }
+        SocketAddr::from(addr).into()
     }
 }
 
 impl From<Addr> for SocketAddr {
     fn from(addr: Addr) -> Self {
         match addr {
-            Addr::V4(ip, port) => CompactAddr::V4(ip, port),
-            Addr::V6(ip, port) => CompactAddr::V6(ip, port),
+            Addr::V4(ip, port) => Self::from((ip, port)),
+            Addr::V6(ip, port) => Self::from((ip, port)),
         }
-        .into()
     }
 }
 

@@ -126,6 +126,7 @@ fn want_is_a_list_of_families() {
     }
 }
 
+#[cfg(feature = "ipv6")]
 #[test]
 fn want_unsaid_is_the_family_of_the_transport() {
     let (n4, n6) = (Want { n4: true, n6: false }, Want { n4: false, n6: true });
