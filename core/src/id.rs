@@ -61,7 +61,7 @@ macro_rules! point {
 
             /// The point in `octets`, if they are exactly 20.
             #[must_use]
-            #[inline(never)]
+            #[cfg_attr(feature = "opt-size", inline(never))]
             pub fn from_slice(octets: &[u8]) -> Option<Self> {
                 Some(Self(octets.try_into().ok()?))
             }

@@ -76,7 +76,7 @@ impl<const ORDER: usize> Order<ORDER> {
 
     /// Puts `slot`, which must not stand in this order yet, where the order stays sorted by `key`: behind all records
     /// whose key is not above its own. Constant time for the highest key; otherwise a walk past the higher ones.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(crate) fn place<T: Linked<ORDER>, K: Ord>(&mut self, table: &mut [T], slot: Slot, key: impl Fn(&T) -> K) {
         let Some(own) = table.get(slot.index()).map(&key) else { return };
         let mut older = self.newest;

@@ -193,7 +193,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn distance(&self, target: &Target) -> Distance {
         self.id.map_or(Distance::MAX, |id| id.distance(target))
     }
@@ -284,7 +284,7 @@ impl Lookup {
         &mut self.candidates
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(crate) fn candidate_mut(&mut self, addr: &CompactAddr) -> Option<&mut Candidate> {
         self.candidates.iter_mut().find(|candidate| candidate.addr == *addr)
     }

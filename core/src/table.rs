@@ -156,13 +156,13 @@ impl<'m> Table<'m> {
     }
 
     /// The number of the bucket that `id` belongs to.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn bucket(&self, id: &NodeId) -> usize {
         self.own.distance(&Target::from(*id)).shared_prefix() as usize
     }
 
     /// Where the contacts of buckets `from` and above begin.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn start_of(&self, from: usize) -> usize {
         self.contacts.partition_point(|contact| self.bucket(&contact.id) < from)
     }
@@ -407,7 +407,7 @@ impl<'m> Table<'m> {
         self.set_changed(self.bucket(id).min(BUCKETS - 1), now);
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn set_changed(&mut self, bucket: usize, now: Instant) {
         if let Some(changed) = self.changed.get_mut(bucket) {
             let passed = now.since(self.started);

@@ -40,7 +40,7 @@ impl Instant {
     }
 
     /// The earlier of two moments that may not be.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(crate) fn first(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -50,7 +50,7 @@ impl Instant {
 
     /// Microseconds since `earlier`, as far as 32 bits hold them (more than an hour). Differences of 64 bits, and even more
     /// [`Duration`]s, are dear on small processors.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(crate) fn micros_since(self, earlier: Self) -> u32 {
         u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX)
     }
@@ -71,7 +71,7 @@ impl core::ops::Add<Duration> for Instant {
     type Output = Self;
 
     // Not `as_micros`, which is of 128 bits; and not put into its callers, because there are many.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn add(self, duration: Duration) -> Self {
         // A duration of more than 584,000 years means "never".
         let secs = duration.as_secs().saturating_mul(1_000_000);

@@ -291,7 +291,7 @@ impl<'m> Transactions<'m> {
 }
 
 impl Transaction {
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn asked(&self) -> Option<Asked> {
         self.open.then_some(Asked { purpose: self.purpose, node: self.node, addr: self.addr, sent: self.sent })
     }

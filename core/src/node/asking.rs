@@ -191,14 +191,14 @@ impl Node<'_> {
         QueryHandle { slot: u16::try_from(slot.index()).unwrap_or(u16::MAX), generation }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn slot_of(&self, handle: QueryHandle) -> Option<Slot> {
         let query = self.queries.get(usize::from(handle.slot))?;
         let names_it = query.phase != Phase::Free && query.generation == handle.generation;
         Slot::new(usize::from(handle.slot)).filter(|_| names_it)
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn query_mut(&mut self, handle: QueryHandle) -> Option<&mut QuerySlot> {
         let slot = self.slot_of(handle)?;
         self.queries.get_mut(slot.index())

@@ -173,7 +173,7 @@ impl<'m> Node<'m> {
     /// Work is bounded: at most one signature is verified, and only for somebody with a valid token or in answer to a
     /// question of ours.
     #[must_use = "the answer is to be sent"]
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn handle_datagram<'b>(
         &mut self,
         now: Instant,
@@ -321,7 +321,7 @@ impl<'m> Node<'m> {
     /// The next packet to send, written into `buf`; none if nothing is due, or if `buf` is shorter than [`MAX_DATAGRAM`]
     /// octets.
     #[must_use = "the packet is to be sent"]
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn poll_transmit<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Option<Transmit<'b>> {
         let now = self.advance(now);
         if buf.len() < MAX_DATAGRAM {
@@ -338,7 +338,7 @@ impl<'m> Node<'m> {
 
     /// The next thing to tell; none if all is told.
     #[must_use = "an event is told once"]
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if self.untold.oldest().is_some() {
             // Nothing is told that its borrow would keep: looked at first, then lent.

@@ -233,7 +233,7 @@ impl QuerySlot {
     }
 
     /// The mutable item in this slot.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn mutable_item(&self) -> Option<MutableItem<'_>> {
         MutableItem::of_canonical(self.key, &self.salt, self.seq, &self.value, self.signature).ok()
     }
@@ -247,7 +247,7 @@ impl QuerySlot {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn keep(&mut self, value: &[u8], seq: i64, signature: Signature) {
         self.value.clear();
         // Values are at most MAX_VALUE long: they came out of an item.

@@ -45,7 +45,7 @@ struct Asker<'a> {
 
 impl Node<'_> {
     /// Answers a stranger's query: writes the answer into `buf` and returns its length.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn serve(
         &mut self,
         now: Instant,
@@ -245,7 +245,7 @@ impl Node<'_> {
     }
 
     /// An answer that says who we are and where the asker is (BEP 42, "ip").
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn reply<'a>(&self, asker: &Asker<'a>) -> Reply<'a> {
         Reply { observed: Some(*asker.addr), ..Reply::new(asker.transaction, self.id) }
     }
@@ -298,7 +298,7 @@ fn item_of<'a>(put: &Put<'a>) -> Result<Item<'a>, ItemError> {
 }
 
 /// The one map from what is wrong with an item to what is said on the wire (BEP 44, "Errors").
-#[inline(never)]
+#[cfg_attr(feature = "opt-size", inline(never))]
 fn refusal_of(error: ItemError) -> Refusal {
     match error {
         ItemError::ValueTooBig(_) => Refusal::new(Code::ValueTooBig, "message (v field) too big"),

@@ -39,7 +39,7 @@ fn result_of(candidate: &Candidate) -> Option<PutResult> {
 
 impl Node<'_> {
     /// What is to be told next. It counts as told.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn next_untold(&mut self) -> Option<Untold> {
         while let Some(slot) = self.untold.oldest() {
             let handle = self.handle_told(slot);

@@ -117,7 +117,7 @@ impl<'a> Value<'a> {
 
     /// The content, if this is a byte string.
     #[must_use]
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn bytes(self) -> Option<&'a [u8]> {
         Reader::new(self.0).bytes().ok()
     }
@@ -223,7 +223,9 @@ pub(super) fn fields<'a, const N: usize>(
 fn find<'a>(dict: Dict<'a>, keys: &[&[u8]], found: &mut [Option<Value<'a>>]) -> Result<(), Malformed> {
     for entry in dict {
         let (key, value) = entry?;
-        if let Some((_, place)) = keys.iter().zip(&mut *found).find(|(known, _)| **known == key) {
+        // By the first octet first: most of them differ in that, and comparing slices is a call.
+        let is_it = |(known, _): &(&&[u8], _)| known.first() == key.first() && **known == key;
+        if let Some((_, place)) = keys.iter().zip(&mut *found).find(is_it) {
             place.get_or_insert(value);
         }
     }
@@ -270,13 +272,13 @@ impl<'b> Writer<'b> {
     }
 
     /// A key of a dict, and a byte string.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(crate) fn entry(&mut self, key: &[u8], value: &[u8]) -> &mut Self {
         self.bytes(key).bytes(value)
     }
 
     /// A key of a dict, and an integer.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(crate) fn number(&mut self, key: &[u8], value: i64) -> &mut Self {
         self.bytes(key).integer(value)
     }
@@ -302,7 +304,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Octets that are bencoded already.
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn raw(&mut self, octets: &[u8]) -> &mut Self {
         self.written = self.written.and_then(|written| {
             // Cut in two steps, so that the compiler sees both sides of the copy to be of one length.

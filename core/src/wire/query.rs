@@ -191,7 +191,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn read(envelope: &Envelope<'a>) -> Result<Self, Refusal> {
         let method = envelope.method.and_then(Value::bytes).ok_or(protocol("q missing or not a string"))?;
         let entries = envelope.arguments.and_then(Value::entries).ok_or(protocol("a missing or not a dict"))?;

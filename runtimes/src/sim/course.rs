@@ -76,7 +76,7 @@ impl Simulation {
         }
         self.truth.add(host, self.id(host));
         self.results.population.began += 1;
-        self.push(at, host, What::Begin(known));
+        self.push(at, host, What::Begin(Box::new(known)));
         if let Some(stays) = stays.filter(|_| host >= self.setting.scenario.stable) {
             let end = at.saturating_add(micros(stays));
             self.ends.push(Reverse((end, host)));

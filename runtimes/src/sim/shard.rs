@@ -93,7 +93,7 @@ impl Shard {
     fn happen(&mut self, setting: &Setting, event: Event) {
         let Event { at, to, what, .. } = event;
         if let What::Begin(known) = what {
-            self.begin(setting, at, to, &known);
+            self.begin(setting, at, to, &known[..]);
             return;
         }
         let slot = (to / setting.shards) as usize;
