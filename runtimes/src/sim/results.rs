@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::operation::Ended;
 use super::report::{
-    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Read, Report, Violation, millis,
-    rounded, seconds,
+    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Read, Report, Stores, Violation,
+    millis, rounded, seconds,
 };
 use super::scenario::Scenario;
 
@@ -68,7 +68,7 @@ impl Results {
         self.accepted += ended.accepted.len() as u64;
     }
 
-    /// `since` is the time from the last put to the beginning of the read.
+    /// `since` is the time from the first read to the beginning of this one.
     pub(super) fn add_read(&mut self, scenario: &Scenario, since: Duration, ended: &Ended, read: Read) {
         self.reads.add(ended);
         self.found.add(read);
@@ -115,6 +115,7 @@ impl Results {
         &self,
         scenario: &Scenario,
         packets: Packets,
+        stores: Stores,
         round_trip: Duration,
         loads: impl Iterator<Item = (u64, u64)>,
     ) -> Report {
@@ -135,6 +136,7 @@ impl Results {
             scenario: scenario.clone(),
             population: self.population,
             packets,
+            stores,
             round_trip: millis(round_trip),
             puts: self.puts.report(),
             first_value_in_round_trips: rounded(reads.first_value.percentile(50) / millis(round_trip).max(0.001)),
