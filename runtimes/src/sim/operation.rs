@@ -16,6 +16,8 @@ pub struct Operation(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) operation: Operation,
+    /// When it was to begin first, in microseconds.
+    pub(super) due: u64,
     pub(super) ask: Ask,
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::operation::Ended;
 use super::report::{
-    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Read, Report, Violation, millis,
-    rounded, seconds,
+    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Read, Report, Stores, Violation,
+    millis, rounded, seconds,
 };
 use super::scenario::Scenario;
 
@@ -70,7 +70,7 @@ impl Results {
         self.accepted += ended.accepted.len() as u64;
     }
 
-    /// `since` is the time from the last put to the beginning of the read, `last_hop` what it could not do without.
+    /// `since` is the time from the first read to the beginning of this one, `last_hop` what it could not do without.
     pub(super) fn add_read(
         &mut self,
         scenario: &Scenario,
@@ -128,6 +128,7 @@ impl Results {
         &self,
         scenario: &Scenario,
         packets: Packets,
+        stores: Stores,
         round_trip: Duration,
         loads: impl Iterator<Item = (u64, u64)>,
     ) -> Report {
@@ -149,6 +150,7 @@ impl Results {
             scenario: scenario.clone(),
             population: self.population,
             packets,
+            stores,
             round_trip: millis(round_trip),
             puts: self.puts.report(),
             first_value_in_round_trips: in_round_trips(&reads.first_value),
