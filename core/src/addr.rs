@@ -1,7 +1,7 @@
 //! Addresses as the protocol writes them: 4 or 16 octets of address and 2 of port (BEP 5, "Contact Encoding"; BEP 32).
 //!
 //! Without the feature `ipv6` there is one family, and whatever is said of the other is as if it was not there. What
-//! there is once for each family is kept in a [`PerFamily`]; nothing outside of this file depends on the feature.
+//! there is once for each family is kept in a `PerFamily`; nothing outside of this file depends on the feature.
 
 #[cfg(feature = "ipv6")]
 use core::net::Ipv6Addr;

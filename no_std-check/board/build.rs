@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     // `micro` shows that it would run on a part with half of the memory.
-    for (program, ram) in [("node", 64 * 1_024), ("smoltcp", 64 * 1_024), ("micro", 32 * 1_024), ("cost", 64 * 1_024)] {
+    for (program, kib) in [("node", 64), ("micro", 32), ("console", 64), ("smoltcp", 64), ("cost", 64)] {
         let folder = out.join(program);
         std::fs::create_dir_all(&folder)?;
         let start = 0x2000_0000;
@@ -17,10 +17,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "MEMORY {{\n  FLASH : ORIGIN = 0, LENGTH = 256K\n  RAM : ORIGIN = {:#x}, LENGTH = {}\n}}\n\
              _stack_end = {start:#x};\n_stack_start = {:#x};\n",
             start + STACK,
-            ram - STACK,
+            kib * 1_024 - STACK,
             start + STACK,
         );
         std::fs::write(folder.join("memory.x"), script)?;
+        // Names for handlers of interrupts: there are none.
+        std::fs::write(folder.join("device.x"), "")?;
         println!("cargo:rustc-link-arg-bin={program}=-L{}", folder.display());
     }
     Ok(())

@@ -8,6 +8,8 @@ What the compiler's own library was inlined for counts for whoever called it.
 """
 
 import argparse
+import pathlib
+import re
 import sys
 import tomllib
 from collections import Counter, defaultdict
@@ -16,30 +18,41 @@ from image import SHF_ALLOC, SHF_EXECINSTR, Image, crate_and_file, symbolize
 
 NAMELESS = ("constants", "without a name")
 LIBRARY = "core"
+# Functions that are told by name.
+LARGEST = 12
 
 
 def code(image):
-    """Octets of code of each (crate, module)."""
+    """Octets of code of each (crate, module), and of each function as the source has it."""
     image.disassemble()
     frames = symbolize(image.path, [at for function in image.functions for at, *_ in function.instructions])
-    octets = Counter()
+    octets, functions = Counter(), Counter()
     for function in image.functions:
         starts = [at for at, *_ in function.instructions]
         ends = starts[1:] + [max(starts[-1:] + [function.address + function.size])]
         for start, end in zip(starts, ends, strict=False):
             # What lies between two instructions (a table, a literal) belongs to the first of them.
-            octets[_owner(frames.get(start, []), function)] += max(end - start, 0)
-    return octets
+            crate, file, name = _owner(frames.get(start, []), function)
+            octets[crate, _module(file)] += max(end - start, 0)
+            functions[f"{crate}: {file}: {short_name(name)}"] += max(end - start, 0)
+    return octets, functions
 
 
 def _owner(frames, function):
-    places = [crate_and_file(frame.file) for frame in frames]
-    for crate, file in places:
+    places = [(*crate_and_file(frame.file), frame.function) for frame in frames]
+    for crate, file, name in places:
         if crate not in (LIBRARY, "?"):
-            return crate, _module(file)
-    if any(crate == LIBRARY for crate, _ in places):
-        return LIBRARY, _module(places[-1][1])
-    return "assembly", function.name
+            return crate, file, name
+    if any(crate == LIBRARY for crate, *_ in places):
+        return LIBRARY, *places[-1][1:]
+    return "assembly", function.name, function.name
+
+
+def short_name(name):
+    """The last part of a function's path, without the types that it is for."""
+    while (shorter := re.sub(r"(::)?<[^<>]*>", "", name)) != name:
+        name = shorter
+    return name.rsplit("::", 1)[-1]
 
 
 def _module(file):
@@ -62,7 +75,7 @@ def report(image):
     """Prints the table; returns what is taken of flash and of RAM."""
     flash = sum(section.size for section in image.sections if section.in_flash)
     static_ram = sum(section.size for section in image.sections if section.in_ram)
-    in_code, (constants, variables) = code(image), data(image)
+    (in_code, functions), (constants, variables) = code(image), data(image)
     counted = in_code + constants
     counted["start-up", "vectors, tables, padding"] = flash - counted.total()
 
@@ -75,7 +88,10 @@ def report(image):
         for module, octets in parts.most_common():
             if len(parts) > 1:
                 print(f"| {crate}: {module} | {octets:,} |")
-    print(f"| **all** | **{flash:,}** |\n\n| static RAM | octets |\n| --- | ---: |")
+    print(f"| **all** | **{flash:,}** |\n\n| the largest functions, as the source has them | octets |\n| --- | ---: |")
+    for name, octets in functions.most_common(LARGEST):
+        print(f"| `{name}` | {octets:,} |")
+    print("\n| static RAM | octets |\n| --- | ---: |")
     for name, octets in variables.most_common():
         print(f"| `{name}` | {octets:,} |")
     print(f"| **all** | **{static_ram:,}** |\n")
@@ -96,7 +112,7 @@ def main():
     flash, static_ram = report(image)
     if arguments.budgets:
         with open(arguments.budgets, "rb") as file:
-            budgets = tomllib.load(file)
+            budgets = tomllib.load(file)[pathlib.Path(arguments.program).name]
         for what, octets, budget in [
             ("flash", flash, budgets["flash"]),
             ("static RAM", static_ram, budgets["static_ram"]),

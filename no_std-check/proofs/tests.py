@@ -6,6 +6,7 @@ import unittest
 from image import ARM, RISCV, Function, Image, leb128, read_listing
 from panics import judge
 from public_api import PublicApi
+from size import short_name
 from stack import Stack, frame_of
 
 
@@ -74,6 +75,12 @@ class Calls(unittest.TestCase):
 
     def test_octets_of_seven_bits(self):
         self.assertEqual(leb128(b"\x00\xe5\x8e\x26\x01", 1), (624_485, 4))
+
+
+class Names(unittest.TestCase):
+    def test_a_function_is_named_without_its_types(self):
+        for name, short in [("sc_muladd", "sc_muladd"), ("a::b::<C<d::E>>", "b"), ("<a::B as c::D<E>>::f::<g::H>", "f")]:
+            self.assertEqual(short_name(name), short)
 
 
 class Depth(unittest.TestCase):

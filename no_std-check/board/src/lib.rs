@@ -8,6 +8,7 @@ mod host;
 mod register;
 mod stack;
 mod uart;
+mod vectors;
 
 use clock::Clock;
 pub use clock::spin;

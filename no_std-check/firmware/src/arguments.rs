@@ -54,8 +54,13 @@ impl Arguments {
         }
     }
 
-    /// Takes the words of `text`; the first that is not understood is given back. Words without `=` (the name of the
-    /// program) mean nothing.
+    /// Where the board is.
+    pub(crate) const fn addr(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.network.ip, self.network.port)
+    }
+
+    /// Takes the words of `text`; the first that is not understood is given back, and what it was about is not to be used.
+    /// Words without `=` (the name of the program) mean nothing.
     pub fn take<'t>(&mut self, text: &'t [u8]) -> Result<(), &'t [u8]> {
         for word in text.split(|octet| *octet == b' ') {
             let mut parts = word.splitn(2, |octet| *octet == b'=');
@@ -69,10 +74,10 @@ impl Arguments {
     fn set(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
         let network = &mut self.network;
         match name {
-            b"seed" => self.seed = hex::parse(value)?,
+            b"seed" => hex::fill(&mut self.seed, value)?,
             b"key" => self.key = Some(hex::parse(value)?),
             b"id" => self.id = Some(NodeId::new(hex::parse(value)?)),
-            b"mac" => network.mac = hex::parse(value)?,
+            b"mac" => hex::fill(&mut network.mac, value)?,
             b"ip" => network.ip = ip(value)?,
             b"gateway" => network.gateway = Some(ip(value)?),
             b"prefix" => network.prefix = u8::try_from(decimal(value)?).ok().filter(|bits| *bits <= 32)?,

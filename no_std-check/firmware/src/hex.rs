@@ -9,16 +9,25 @@ pub(crate) fn digits(octet: u8) -> [u8; 2] {
 
 /// Exactly `N` octets, written as `2 * N` digits.
 pub(crate) fn parse<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let (pairs, []) = text.as_chunks::<2>() else { return None };
     let mut octets = [0; N];
-    if pairs.len() != N {
+    fill(&mut octets, text)?;
+    Some(octets)
+}
+
+/// Likewise, into `octets`; after a mistake, half of them are there.
+// Once for all lengths.
+#[inline(never)]
+pub(crate) fn fill(octets: &mut [u8], text: &[u8]) -> Option<()> {
+    let (pairs, []) = text.as_chunks::<2>() else { return None };
+    if pairs.len() != octets.len() {
         return None;
     }
-    for (octet, [high, low]) in octets.iter_mut().zip(pairs) {
-        let value = |digit: u8| char::from(digit).to_digit(16);
-        *octet = (value(*high)? << 4 | value(*low)?) as u8;
+    for (octet, pair) in octets.iter_mut().zip(pairs) {
+        for digit in pair {
+            *octet = *octet << 4 | char::from(*digit).to_digit(16)? as u8;
+        }
     }
-    Some(octets)
+    Some(())
 }
 
 #[cfg(test)]

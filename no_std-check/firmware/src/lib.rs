@@ -1,5 +1,6 @@
-//! A node of the DHT as the firmware of a board: it joins, serves others, publishes an item of its own and keeps it
-//! published, and takes commands on a serial console. What it needs of the board are a clock, a card and a console.
+//! A node of the DHT as the firmware of a board: it joins, serves others, and publishes an item of its own and keeps it
+//! published. What it needs of the board are a clock and a card; and a serial port, to show that it has started
+//! ([`Quiet`]), or all that happens, and to take commands ([`Terminal`]).
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -25,16 +26,21 @@ mod bare;
 mod command;
 mod hex;
 mod line;
+mod operator;
 #[cfg(feature = "smoltcp")]
 mod over_smoltcp;
 mod published;
+mod terminal;
 
 pub use app::{App, node};
 pub use arguments::Arguments;
 pub use bare::Bare;
 pub use line::Line;
+pub use operator::{Operator, Order, Quiet};
 #[cfg(feature = "smoltcp")]
 pub use over_smoltcp::{Buffers, Notes, Smoltcp};
+pub use published::Published;
+pub use terminal::Terminal;
 
 pub use bep44_core as core;
 

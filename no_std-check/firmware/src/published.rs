@@ -6,12 +6,14 @@ use crate::core::{Instant, Item, ItemError, MutableItem, Node, PublicKey, Secret
 /// Octets of the longest text: two digits.
 pub(crate) const MAX_TEXT: usize = 80;
 
-/// The item: what it says, and the number of its newest version.
-pub(crate) struct Published {
+/// A text, bencoded: with its length and a colon.
+pub(crate) type Value = heapless::Vec<u8, { MAX_TEXT + 3 }>;
+
+/// The board's own item: what it says, and the number of its newest version.
+pub struct Published {
     secret: SecretKey,
     seq: i64,
-    /// Bencoded.
-    value: heapless::Vec<u8, { MAX_TEXT + 3 }>,
+    value: Value,
     /// This version is to be signed, and given to the node.
     due: bool,
 }
@@ -20,10 +22,12 @@ impl Published {
     /// Before its first version.
     pub(crate) fn new(secret: [u8; 32]) -> Option<Self> {
         let secret = SecretKey::from_seed(secret)?;
-        Some(Self { secret, seq: 0, value: heapless::Vec::new(), due: false })
+        Some(Self { secret, seq: 0, value: Value::new(), due: false })
     }
 
-    pub(crate) fn key(&self) -> PublicKey {
+    /// The key that it is published under.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
         self.secret.public_key()
     }
 
@@ -31,8 +35,8 @@ impl Published {
         self.due
     }
 
-    /// The next version is to say this; false if the text is too long.
-    pub(crate) fn say(&mut self, text: &[u8]) -> bool {
+    /// The next version is to say this; false if the text is too long, with more than 80 octets.
+    pub fn say(&mut self, text: &[u8]) -> bool {
         let fits = bencode(text, &mut self.value);
         if fits {
             self.next_after(self.seq);
@@ -72,8 +76,8 @@ impl Published {
 }
 
 /// Writes `text` as a byte string; false if it is too long, and nothing is changed.
-pub(crate) fn bencode<const N: usize>(text: &[u8], out: &mut heapless::Vec<u8, N>) -> bool {
-    if text.len() > MAX_TEXT || text.len() + 3 > N {
+pub(crate) fn bencode(text: &[u8], out: &mut Value) -> bool {
+    if text.len() > MAX_TEXT {
         return false;
     }
     out.clear();
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn texts_are_bencoded() {
-        let mut out = heapless::Vec::<u8, { MAX_TEXT + 3 }>::new();
+        let mut out = Value::new();
         for (text, expected) in [(&b""[..], &b"0:"[..]), (b"x", b"1:x"), (&[b'y'; 10], b"10:yyyyyyyyyy")] {
             assert!(bencode(text, &mut out));
             assert_eq!(out, expected);

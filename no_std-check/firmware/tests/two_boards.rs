@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bare_udp::MAX_FRAME;
 use firmware::core::TinyMemory;
-use firmware::{App, Arguments, Bare, Card, Console, Machine};
+use firmware::{App, Arguments, Bare, Card, Console, Machine, Operator, Quiet, Terminal};
 use static_cell::StaticCell;
 
 type Queue<T> = Rc<RefCell<VecDeque<T>>>;
@@ -83,10 +83,11 @@ impl Screen {
     }
 }
 
-type Firmware = &'static mut App<'static, Bare<End>, Screen>;
+type Firmware<O> = &'static mut App<'static, Bare<End>, O>;
 
-struct Boards {
-    apps: [Firmware; 2],
+/// Two boards, of which the second has a console.
+struct Boards<O: 'static> {
+    apps: (Firmware<O>, Firmware<Terminal<Screen>>),
     screens: [Screen; 2],
     wire: [Queue<Vec<u8>>; 2],
     time: Virtual,
@@ -98,7 +99,7 @@ fn cell<T>() -> &'static StaticCell<T> {
 }
 
 /// The board at 10.0.2.`number`, before its first turn. The first is told of the second.
-fn firmware(number: u8, end: End, screen: &Screen, time: &Virtual, text: &str) -> Firmware {
+fn firmware<O: Operator>(number: u8, end: End, operator: O, text: &str) -> Firmware<O> {
     let mut settings = Arguments::new();
     let seed = format!("0{number}").repeat(32);
     let mut words = format!("ip=10.0.2.{number} mac=02000000000{number} seed={seed} say={text}");
@@ -109,33 +110,37 @@ fn firmware(number: u8, end: End, screen: &Screen, time: &Virtual, text: &str) -
     let memory = Box::leak(Box::new(TinyMemory::new()));
     let node = firmware::node(cell(), memory, &settings).unwrap();
     let network = Bare::start(cell(), end, settings.network).unwrap();
-    let app = App::new(cell(), &settings, node, network, screen.clone()).unwrap();
-    app.start(&settings, &mut time.clone());
+    let app = App::new(cell(), &settings, node, network, operator).unwrap();
+    app.start(&settings).unwrap();
     app
 }
 
-fn boards() -> Boards {
+/// The first of them with whatever is watching it.
+fn boards_of<O: Operator + 'static>(operator: impl FnOnce(Screen) -> O) -> Boards<O> {
     let (wire, cut) = ([Queue::default(), Queue::default()], Rc::default());
     let (time, screens) = (Virtual::default(), [Screen::default(), Screen::default()]);
-    let apps = [
-        firmware(1, end(&wire, 0, &cut), &screens[0], &time, "first"),
-        firmware(2, end(&wire, 1, &cut), &screens[1], &time, "second"),
-    ];
+    let apps = (
+        firmware(1, end(&wire, 0, &cut), operator(screens[0].clone()), "first"),
+        firmware(2, end(&wire, 1, &cut), Terminal::new(screens[1].clone()), "second"),
+    );
     Boards { apps, screens, wire, time, cut }
+}
+
+fn boards() -> Boards<Terminal<Screen>> {
+    boards_of(Terminal::new)
 }
 
 fn end(wire: &[Queue<Vec<u8>>; 2], number: usize, cut: &Rc<Cell<bool>>) -> End {
     End { incoming: Rc::clone(&wire[number]), outgoing: Rc::clone(&wire[1 - number]), cut: Rc::clone(cut) }
 }
 
-impl Boards {
+impl<O: Operator + 'static> Boards<O> {
     /// Runs for so many milliseconds, in steps of ten.
     fn run(&mut self, millis: u64) {
         for _ in 0..millis / 10 {
             self.time.0.set(self.time.0.get() + 10);
-            for app in &mut self.apps {
-                assert!(app.turn(&mut self.time.clone()));
-            }
+            assert!(self.apps.0.turn(&mut self.time.clone()));
+            assert!(self.apps.1.turn(&mut self.time.clone()));
         }
     }
 }
@@ -158,7 +163,32 @@ fn an_item_is_put_again_every_hour_and_outlives_the_two_that_a_node_keeps_it() {
     }
     assert!(refreshed >= 4, "refreshed {refreshed} times in five hours");
     boards.screens[0].type_in("exit");
-    assert!(!boards.apps[0].turn(&mut boards.time.clone()));
+    assert!(!boards.apps.0.turn(&mut boards.time.clone()));
+}
+
+#[test]
+fn a_board_without_a_console_does_the_same_and_shows_its_start_only() {
+    let mut boards = boards_of(Quiet::new);
+    // What is typed is not looked at.
+    boards.screens[0].type_in("exit");
+    boards.run(5_000);
+    let (one, two) = (boards.screens[0].take(), boards.screens[1].take());
+    let start = r#"{"event":"listening","id":""#;
+    assert!(one.starts_with(start) && one.matches('\n').count() == 1, "{one}");
+    let key = &one[one.find("public_key").unwrap()..one.len() - 2];
+    assert!(two.contains(r#""event":"stored""#) && two.contains(key), "{two}");
+    for hour in 1..=3 {
+        boards.run(HOUR);
+        let two = boards.screens[1].take();
+        assert!(two.contains(r#""event":"refreshed""#) && !two.contains(r#""event":"dropped""#), "hour {hour}: {two}");
+    }
+    assert_eq!(boards.screens[0].take(), "");
+    // It takes the number after one that the network remembers, too.
+    let end = end(&boards.wire, 0, &boards.cut);
+    boards.apps.0 = firmware(1, end, Quiet::new(boards.screens[0].clone()), "anew");
+    boards.run(20_000);
+    let two = boards.screens[1].take();
+    assert!(two.contains(r#""event":"replaced""#) && two.contains(r#""seq":2"#), "{two}");
 }
 
 #[test]
@@ -185,7 +215,7 @@ fn a_board_that_has_forgotten_its_number_takes_the_next_one() {
     assert!(boards.screens[1].take().contains(r#""seq":3"#));
     // The first one restarts, and begins to count at one.
     let end = end(&boards.wire, 0, &boards.cut);
-    boards.apps[0] = firmware(1, end, &boards.screens[0], &boards.time, "anew");
+    boards.apps.0 = firmware(1, end, Terminal::new(boards.screens[0].clone()), "anew");
     boards.run(20_000);
     let (one, two) = (boards.screens[0].take(), boards.screens[1].take());
     assert!(one.contains(r#""event":"published","seq":4,"accepted":1"#), "{one}");

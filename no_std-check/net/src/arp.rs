@@ -156,12 +156,9 @@ fn message(
     (mac, ip): (Option<MacAddr>, Ipv4Addr),
 ) -> [u8; MIN_FRAME] {
     let mut frame = [0; MIN_FRAME];
-    let header = ethernet::header(mac.unwrap_or(ethernet::BROADCAST), own_mac, EtherType::Arp);
-    let pieces: [&[u8]; 7] =
-        [&header, &KIND, &operation.to_be_bytes(), &own_mac, &own_ip.octets(), &mac.unwrap_or_default(), &ip.octets()];
-    for (to, from) in frame.iter_mut().zip(pieces.into_iter().flatten()) {
-        *to = *from;
-    }
+    let (to, kind) = (mac.unwrap_or(ethernet::BROADCAST), EtherType::Arp.octets());
+    let (operation, own_ip, mac, ip) = (operation.to_be_bytes(), own_ip.octets(), mac.unwrap_or_default(), ip.octets());
+    ethernet::write(&mut frame, &[&to, &own_mac, &kind, &KIND, &operation, &own_mac, &own_ip, &mac, &ip]);
     frame
 }
 

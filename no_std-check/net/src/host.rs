@@ -140,9 +140,9 @@ impl Host {
         let [.., a, b, c, d, e, f, g, h] = packet;
         [*a, *b, *c, *d] = self.settings.ip.octets();
         [*e, *f, *g, *h] = header.from.octets();
-        let ethernet = frame.first_chunk_mut::<ETHERNET>()?;
-        let [_, _, _, _, _, _, s0, s1, s2, s3, s4, s5, _, _] = *ethernet;
-        *ethernet = ethernet::header([s0, s1, s2, s3, s4, s5], self.settings.mac, EtherType::Ipv4);
+        let (to, rest) = frame.split_first_chunk_mut::<6>()?;
+        let from = rest.first_chunk_mut::<6>()?;
+        (*to, *from) = (*from, self.settings.mac);
         frame.get(..(ETHERNET + header.total_len).max(MIN_FRAME))
     }
 
@@ -177,11 +177,7 @@ fn address(
     let end = PAYLOAD + len;
     let udp = udp::header(from, to, frame.get(PAYLOAD..end)?);
     let ip = ipv4::header(*from.ip(), *to.ip(), Protocol::Udp, (UDP + len) as u16);
-    let ethernet = ethernet::header(hop, mac, EtherType::Ipv4);
-    let headers = ethernet.iter().chain(&ip).chain(&udp);
-    for (octet, written) in frame.iter_mut().zip(headers) {
-        *octet = *written;
-    }
+    ethernet::write(frame, &[&hop, &mac, &EtherType::Ipv4.octets(), &ip, &udp]);
     if let Some(padding) = frame.get_mut(end..MIN_FRAME) {
         padding.fill(0);
     }

@@ -9,6 +9,7 @@ use bep44_core::Target;
 use super::host::Host;
 use super::operation::Ended;
 use super::queue::{Event, What};
+use super::report::Violation;
 use super::rogue::Role;
 use super::scenario::MAX_HOSTS;
 use super::shard::{Note, Noted, Shard};
@@ -28,7 +29,7 @@ const AGAIN: u64 = 1_000_000;
 impl Simulation {
     /// Whether nothing is under way that was begun.
     pub(super) fn is_idle(&self) -> bool {
-        self.shards.iter().flat_map(Shard::hosts).all(|host| host.running.is_empty())
+        self.workload.is_idle() && self.shards.iter().flat_map(Shard::hosts).all(|host| host.running.is_empty())
     }
 
     /// Goes on to the next look at the whole network, or to `end` if that comes first.
@@ -76,7 +77,7 @@ impl Simulation {
         }
         self.truth.add(host, self.id(host));
         self.results.population.began += 1;
-        self.push(at, host, What::Begin(known));
+        self.push(at, host, What::Begin(Box::new(known)));
         if let Some(stays) = stays.filter(|_| host >= self.setting.scenario.stable) {
             let end = at.saturating_add(micros(stays));
             self.ends.push(Reverse((end, host)));
@@ -148,13 +149,24 @@ impl Simulation {
             (Noted::Ended(ended), None) => {
                 self.ended.insert(operation, *ended);
             }
+            (Noted::Busy(start), Some(purpose)) if at - start.due > micros(PATIENCE) => {
+                let what = format!("a query could not begin for {} s", PATIENCE.as_secs());
+                self.results.violate(Violation::new(at, host, None, what));
+                self.abandon(purpose);
+            }
             (Noted::Busy(start), Some(purpose)) => {
                 self.workload.keep(operation, purpose);
                 self.push((at + AGAIN).max(self.now), host, What::Start(start));
             }
-            (Noted::Gone, Some(Purpose::Put { .. })) => self.results.abandon_put(),
-            (Noted::Gone, Some(Purpose::Read { .. })) => self.results.abandon_read(),
+            (Noted::Gone, Some(purpose)) => self.abandon(purpose),
             (Noted::Busy(_) | Noted::Gone, None) => {}
+        }
+    }
+
+    const fn abandon(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Put { .. } => self.results.abandon_put(),
+            Purpose::Read { .. } => self.results.abandon_read(),
         }
     }
 
@@ -188,8 +200,13 @@ impl Simulation {
                 && self.host(host).is_some_and(stores)
         };
         let read = self.workload.judge(item, ended, holds);
+        let last_hop = self.workload.items()[item as usize]
+            .who_may_hold(reader)
+            .filter(|host| holds(*host))
+            .map(|host| if host == reader { Duration::ZERO } else { wire.geography().round_trip(reader, host) });
+        let last_hop = last_hop.min();
         let since = Duration::from_micros(began - self.workload.out_at());
-        self.results.add_read(&self.setting.scenario, since, ended, read);
+        self.results.add_read(&self.setting.scenario, since, ended, read, last_hop);
     }
 
     // --- looking ---
@@ -222,7 +239,8 @@ impl Simulation {
             .iter()
             .flat_map(Shard::hosts)
             .flat_map(|host| {
-                host.check_bounds(*now, &setting.capacity).into_iter().chain(host.check_queries(*now, PATIENCE))
+                let bounds = host.check_bounds(*now, &setting.scenario.capacity_of(host.number));
+                bounds.into_iter().chain(host.check_versions(*now)).chain(host.check_queries(*now, PATIENCE))
             })
             .collect();
         found.sort_by_key(|violation| violation.host);

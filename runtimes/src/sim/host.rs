@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bep44_core::{Capacity, Config, Event, Instant, Node, NodeId, PutResult, Storage, Stored, Target};
+use bep44_core::{Capacity, Config, DropReason, Event, Instant, Node, NodeId, PutResult, Storage, Stored, Target};
 use rand::RngExt as _;
 use rand_pcg::Pcg32;
 
 use super::operation::Running;
 use super::random::Draw;
-use super::report::Violation;
+use super::report::{Stores, Violation};
 use super::rogue::Role;
 use super::scenario::{Scenario, Width};
 use super::wire::{host_at, micros};
@@ -95,7 +95,7 @@ impl Host {
     }
 
     /// Takes note of what the node tells. True if an operation may have ended.
-    pub(super) fn note_events(&mut self, now: u64, violations: &mut Vec<Violation>) -> bool {
+    pub(super) fn note_events(&mut self, now: u64, stores: &mut Stores, violations: &mut Vec<Violation>) -> bool {
         let Self { number, node, running, versions, .. } = self;
         let mut ended = false;
         while let Some(event) = node.poll_event() {
@@ -118,10 +118,17 @@ impl Host {
                     }
                 }
                 Event::ItemStored(stored) | Event::ItemReplaced(stored) | Event::ItemRefreshed(stored) => {
+                    stores.stored += u64::from(matches!(event, Event::ItemStored(_)));
                     violations.extend(note_version(versions, now, *number, &stored));
                 }
-                Event::ItemDropped { target, mutable: true, .. } => {
-                    versions.remove(&target);
+                Event::ItemDropped { target, mutable, reason } => {
+                    match reason {
+                        DropReason::Evicted => stores.evicted += 1,
+                        _ => stores.expired += 1,
+                    }
+                    if mutable {
+                        versions.remove(&target);
+                    }
                 }
                 _ => {}
             }
@@ -136,6 +143,17 @@ impl Host {
         let within = items <= capacity.items && contacts <= capacity.contacts && octets <= capacity.values;
         let what = || format!("{items} items in {octets} octets and {contacts} contacts: more than it has room for");
         (!within).then(|| Violation::new(now, self.number, None, what()))
+    }
+
+    /// A stored item that is not the version that the node has told of: what the check of each event cannot see.
+    pub(super) fn check_versions(&self, now: u64) -> Option<Violation> {
+        let mut stored = self.node.items().filter_map(|stored| Some((stored.target, stored.item.as_mutable()?.seq())));
+        let (target, seq) = stored.find(|(target, seq)| self.versions.get(target) != Some(seq))?;
+        let what = match self.versions.get(&target) {
+            Some(told) => format!("version {seq} is stored where version {told} was"),
+            None => format!("version {seq} is stored, and nobody was told"),
+        };
+        Some(Violation::new(now, self.number, Some(target), what))
     }
 
     /// A query that takes longer than any should.
@@ -157,6 +175,21 @@ fn note_version(versions: &mut BTreeMap<Target, i64>, now: u64, host: u32, store
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bep44_core::{Item, MutableItem};
+
+    #[test]
+    fn an_older_version_is_noticed_and_a_newer_one_is_not() {
+        let secret = bep44_core::SecretKey::from_seed([7; 32]).unwrap();
+        let mut versions = BTreeMap::new();
+        let mut told = |seq| {
+            let item = MutableItem::sign(&secret, b"", seq, b"1:a").unwrap();
+            let stored =
+                Stored { target: item.target(), item: Item::Mutable(item), expires: Instant::FAR, kept: false };
+            note_version(&mut versions, 1_000_000, 5, &stored).map(|violation| violation.what)
+        };
+        assert_eq!([told(1), told(3), told(3)], [None, None, None]);
+        assert_eq!(told(2).unwrap(), "version 3 has given way to version 2");
+    }
 
     #[test]
     fn a_translator_lets_in_whom_its_host_has_written_to() {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand_pcg::Pcg32;
 
-use super::random::{Draw, exponential, log_normal, standard_normal_quantile};
+use super::random::{Draws, exponential, log_normal, standard_normal_quantile};
 use super::scenario::Latency;
 
 /// No packet arrives sooner.
@@ -50,8 +50,10 @@ const STEPS: usize = 4_096;
 /// Where each host is, and how long a packet takes.
 #[derive(Debug)]
 pub(super) struct Geography {
-    seed: u64,
     latency: Latency,
+    regions: Draws,
+    last_miles: Draws,
+    detours: Draws,
     /// Quantiles of the last mile in microseconds.
     last_mile: Vec<u32>,
     /// Quantiles of the detour's factor, in thousandths.
@@ -64,7 +66,15 @@ impl Geography {
             let at = |step: usize| (step as f64 + 0.5) / STEPS as f64;
             (0..STEPS).map(|step| log_normal(median, sigma, standard_normal_quantile(at(step))) as u32).collect()
         };
-        Self { seed, latency, last_mile: quantiles(5_000.0, 1.0), detour: quantiles(1_000.0, 0.25) }
+        let draws = |purpose| Draws::new(seed, purpose);
+        Self {
+            latency,
+            regions: draws("region"),
+            last_miles: draws("last mile"),
+            detours: draws("detour"),
+            last_mile: quantiles(5_000.0, 1.0),
+            detour: quantiles(1_000.0, 0.25),
+        }
     }
 
     /// Microseconds from one host to another, for one packet.
@@ -79,14 +89,14 @@ impl Geography {
     /// What all packets between two hosts have in common, in microseconds.
     pub(super) fn fixed(&self, from: u32, to: u32) -> u64 {
         let (low, high) = (from.min(to), from.max(to));
-        let pair = Draw::new(self.seed, "detour", u64::from(low) << 32 | u64::from(high)).bits();
+        let pair = self.detours.of(u64::from(low) << 32 | u64::from(high)).bits();
         let between = BETWEEN[self.region(from)][self.region(to)];
         let detour = self.detour[(pair % STEPS as u64) as usize];
         u64::from(between) * u64::from(detour) + self.last_mile(from) + self.last_mile(to)
     }
 
     fn region(&self, host: u32) -> usize {
-        let mut drawn = (Draw::new(self.seed, "region", host.into()).bits() % 100) as u8;
+        let mut drawn = (self.regions.of(host.into()).bits() % 100) as u8;
         REGIONS
             .iter()
             .position(|share| {
@@ -98,20 +108,24 @@ impl Geography {
     }
 
     fn last_mile(&self, host: u32) -> u64 {
-        let drawn = Draw::new(self.seed, "last mile", host.into()).bits();
+        let drawn = self.last_miles.of(host.into()).bits();
         self.last_mile[(drawn % STEPS as u64) as usize].into()
+    }
+
+    /// From one host to another and back, without jitter; of a time that is drawn for each packet, the mean.
+    pub(super) fn round_trip(&self, one: u32, other: u32) -> Duration {
+        let micros = match self.latency {
+            Latency::Internet => 2 * self.fixed(one, other).max(micros_floor()),
+            Latency::Uniform(least, most) => (micros(least) + micros(most)).max(2 * micros_floor()),
+        };
+        Duration::from_micros(micros)
     }
 
     /// The median round trip between two random hosts, without jitter.
     pub(super) fn median_round_trip(&self) -> Duration {
-        let mut round_trips: Vec<u64> = (0..2_001)
-            .map(|pair| match self.latency {
-                Latency::Internet => 2 * self.fixed(2 * pair, 2 * pair + 1).max(micros_floor()),
-                Latency::Uniform(least, most) => (micros(least) + micros(most)).max(2 * micros_floor()),
-            })
-            .collect();
+        let mut round_trips: Vec<_> = (0..2_001).map(|pair| self.round_trip(2 * pair, 2 * pair + 1)).collect();
         round_trips.sort_unstable();
-        Duration::from_micros(round_trips[1_000])
+        round_trips[1_000]
     }
 }
 

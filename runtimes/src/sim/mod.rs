@@ -71,7 +71,9 @@ mod wire;
 mod workload;
 
 pub use operation::{Ended, Operation};
-pub use report::{CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Report, Violation};
+pub use report::{
+    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Report, Stores, Violation,
+};
 pub use scenario::{
     Checks, Churn, Join, Latency, MAX_HOSTS, Network, Partition, Rogues, Scenario, ScenarioError, Tables, Width,
     Workload,

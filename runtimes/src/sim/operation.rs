@@ -16,6 +16,8 @@ pub struct Operation(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) operation: Operation,
+    /// When it was to begin first, in microseconds.
+    pub(super) due: u64,
     pub(super) ask: Ask,
 }
 
@@ -121,6 +123,11 @@ impl Published {
             self.accepted.clear();
         }
         Ok(Ask::Put(AnyItem::Mutable(Mutable::sign(secret, b"", self.seq, self.value.clone())?)))
+    }
+
+    /// Those that may hold the newest version: who accepted it, who published it, and the reader itself.
+    pub(super) fn who_may_hold(&self, reader: u32) -> impl Iterator<Item = u32> {
+        self.accepted.iter().copied().chain([self.publisher, reader])
     }
 
     pub(super) fn get(&self) -> Ask {

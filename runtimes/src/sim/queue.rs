@@ -27,7 +27,7 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) enum What {
     /// The host begins, and knows these others.
-    Begin([u32; 8]),
+    Begin(Box<[u32; 8]>),
     /// The host is gone.
     End,
     /// A packet arrives from a host.
@@ -67,8 +67,10 @@ impl Ord for Event {
 /// Events in order.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// The current day, sorted.
-    today: BinaryHeap<Reverse<Event>>,
+    /// The current day as it began, the last event first.
+    today: Vec<Event>,
+    /// What has come to the current day since.
+    added: BinaryHeap<Reverse<Event>>,
     /// The day that is sorted, counted from the beginning.
     day: u64,
     /// The days of the current year that are still to come.
@@ -77,20 +79,34 @@ pub(super) struct Queue {
     in_year: usize,
     /// Later years.
     later: BTreeMap<u64, Vec<Event>>,
+    /// Room of days that are over, for others: as much as there are days with events at any time, not as there are days.
+    spare: Vec<Vec<Event>>,
 }
 
 impl Queue {
     pub(super) fn new() -> Self {
         let year = std::iter::repeat_with(Vec::new).take(DAYS as usize).collect();
-        Self { today: BinaryHeap::new(), day: 0, year, in_year: 0, later: BTreeMap::new() }
+        Self {
+            today: Vec::new(),
+            added: BinaryHeap::new(),
+            day: 0,
+            year,
+            in_year: 0,
+            later: BTreeMap::new(),
+            spare: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, event: Event) {
         let day = event.at >> DAY_BITS;
         if day <= self.day {
-            self.today.push(Reverse(event));
+            self.added.push(Reverse(event));
         } else if day / DAYS == self.day / DAYS {
-            self.year[(day % DAYS) as usize].push(event);
+            let events = &mut self.year[(day % DAYS) as usize];
+            if events.capacity() == 0 {
+                *events = self.spare.pop().unwrap_or_default();
+            }
+            events.push(event);
             self.in_year += 1;
         } else {
             self.later.entry(day / DAYS).or_default().push(event);
@@ -100,20 +116,28 @@ impl Queue {
     /// When the next event happens.
     pub(super) fn next_at(&mut self) -> Option<u64> {
         self.find_day();
-        self.today.peek().map(|event| event.0.at)
+        let next = |event: Option<&Event>| event.map_or(u64::MAX, |event| event.at);
+        let at = next(self.today.last()).min(next(self.added.peek().map(|event| &event.0)));
+        (at < u64::MAX).then_some(at)
     }
 
     /// The next event, if it happens before `end`.
     pub(super) fn pop_before(&mut self, end: u64) -> Option<Event> {
-        if self.next_at()? >= end {
-            return None;
+        self.find_day();
+        let is_added = match (self.today.last(), self.added.peek()) {
+            (Some(event), Some(Reverse(added))) => added < event,
+            (event, _) => event.is_none(),
+        };
+        if is_added {
+            self.added.peek().filter(|event| event.0.at < end)?;
+            return self.added.pop().map(|event| event.0);
         }
-        self.today.pop().map(|event| event.0)
+        self.today.pop_if(|event| event.at < end)
     }
 
     /// Goes on to the next day on which something happens.
     fn find_day(&mut self) {
-        while self.today.is_empty() {
+        while self.today.is_empty() && self.added.is_empty() {
             if self.in_year == 0 {
                 let Some((year, events)) = self.later.pop_first() else { return };
                 self.day = year * DAYS;
@@ -123,10 +147,14 @@ impl Queue {
                 continue;
             }
             self.day += 1;
-            let events = std::mem::take(&mut self.year[(self.day % DAYS) as usize]);
-            self.in_year -= events.len();
+            let day = &mut self.year[(self.day % DAYS) as usize];
+            if day.is_empty() {
+                continue;
+            }
+            self.spare.push(std::mem::replace(&mut self.today, std::mem::take(day)));
+            self.in_year -= self.today.len();
             // Sorted at once: cheaper than one by one.
-            self.today.extend(events.into_iter().map(Reverse));
+            self.today.sort_unstable_by(|one, other| other.cmp(one));
         }
     }
 }

@@ -5,17 +5,31 @@
 use rand::SeedableRng as _;
 use rand_pcg::Pcg32;
 
+/// All draws for one purpose.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Draws(u64);
+
+impl Draws {
+    pub(super) fn new(seed: u64, purpose: &str) -> Self {
+        let mut mixed = mix(seed);
+        for octet in purpose.bytes() {
+            mixed = mixed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(octet);
+        }
+        Self(mixed)
+    }
+
+    pub(super) fn of(self, number: u64) -> Draw {
+        Draw(mix(self.0 ^ mix(number)))
+    }
+}
+
 /// A draw that is found again by what it is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draw(u64);
 
 impl Draw {
     pub(super) fn new(seed: u64, purpose: &str, number: u64) -> Self {
-        let mut mixed = mix(seed);
-        for octet in purpose.bytes() {
-            mixed = mixed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(octet);
-        }
-        Self(mix(mixed ^ mix(number)))
+        Draws::new(seed, purpose).of(number)
     }
 
     /// 64 bits.

@@ -19,6 +19,8 @@ pub struct Report {
     pub population: Population,
     /// What became of packets.
     pub packets: Packets,
+    /// What became of items in the nodes' stores.
+    pub stores: Stores,
     /// The median round trip between two hosts, in milliseconds, without jitter.
     pub round_trip: f64,
     /// Puts of items, announcing them again included.
@@ -38,6 +40,12 @@ pub struct Report {
     /// Times from the first question to the answer that brought the value, of reads that found it: in round trips of the
     /// median pair.
     pub first_value_in_round_trips: f64,
+    /// The last hop of reads that found their item, which no read can do without: from the reader to the nearest (in time)
+    /// of those that hold it and can be reached and back, in milliseconds, without jitter. 0 if the reader holds it itself.
+    pub last_hop: Distribution,
+    /// What the first value took longer than the last hop of the same read: the median of reads that found it, in round
+    /// trips of the median pair.
+    pub beyond_last_hop_in_round_trips: f64,
     /// What must hold and did not. The first hundred.
     pub violations: Vec<Violation>,
     /// All of them.
@@ -100,6 +108,26 @@ impl Packets {
     }
 }
 
+/// What became of items in the stores of all nodes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stores {
+    /// Items that a node took in that it did not have.
+    pub stored: u64,
+    /// Items that nobody announced again in time.
+    pub expired: u64,
+    /// Items that had to go because the node's store was full.
+    pub evicted: u64,
+}
+
+impl Stores {
+    pub(super) const fn add(&mut self, other: Self) {
+        self.stored += other.stored;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+    }
+}
+
 /// How operations of one kind went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -112,7 +140,7 @@ pub struct Operations {
     pub hops: Distribution,
     /// Nodes asked.
     pub asked: Distribution,
-    /// Those whose node left before they ended.
+    /// Those whose node left before they ended, or could not begin them for two minutes.
     pub abandoned: u64,
 }
 
@@ -177,7 +205,7 @@ pub(super) enum Read {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FoundAt {
-    /// Seconds from the last put to the middle of this part.
+    /// Seconds from the first read to the middle of this part.
     pub at: f64,
     /// What became of them.
     pub found: Found,
@@ -187,7 +215,7 @@ pub struct FoundAt {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CopiesAt {
-    /// Seconds since the last item was put for the first time.
+    /// Seconds since all items had been put: since the first read.
     pub at: f64,
     /// The mean over all items.
     pub mean: f64,

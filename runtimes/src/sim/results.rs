@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::operation::Ended;
 use super::report::{
-    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Read, Report, Violation, millis,
-    rounded, seconds,
+    CopiesAt, Distribution, Found, FoundAt, Operations, Packets, Population, Reach, Read, Report, Stores, Violation,
+    millis, rounded, seconds,
 };
 use super::scenario::Scenario;
 
@@ -51,6 +51,8 @@ pub(super) struct Results {
     /// How many puts reached so many of the closest nodes.
     reached: [u64; 9],
     accepted: u64,
+    last_hop: Vec<f64>,
+    beyond_last_hop: Vec<f64>,
     found: Found,
     found_over_time: Vec<Found>,
     pub(super) copies: Vec<CopiesAt>,
@@ -68,9 +70,20 @@ impl Results {
         self.accepted += ended.accepted.len() as u64;
     }
 
-    /// `since` is the time from the last put to the beginning of the read.
-    pub(super) fn add_read(&mut self, scenario: &Scenario, since: Duration, ended: &Ended, read: Read) {
+    /// `since` is the time from the first read to the beginning of this one, `last_hop` what it could not do without.
+    pub(super) fn add_read(
+        &mut self,
+        scenario: &Scenario,
+        since: Duration,
+        ended: &Ended,
+        read: Read,
+        last_hop: Option<Duration>,
+    ) {
         self.reads.add(ended);
+        if let (Some(first), Some(last_hop)) = (ended.first, last_hop) {
+            self.last_hop.push(millis(last_hop));
+            self.beyond_last_hop.push(millis(first.saturating_sub(last_hop)));
+        }
         self.found.add(read);
         self.found_over_time.resize(PARTS as usize, Found::default());
         let part = since.as_secs_f64() / part(scenario).as_secs_f64();
@@ -115,6 +128,7 @@ impl Results {
         &self,
         scenario: &Scenario,
         packets: Packets,
+        stores: Stores,
         round_trip: Duration,
         loads: impl Iterator<Item = (u64, u64)>,
     ) -> Report {
@@ -122,6 +136,7 @@ impl Results {
         let lived = loads.filter(|(_, lived)| *lived >= 60_000_000);
         let a_minute = lived.map(|(packets, lived)| packets as f64 * 60e6 / lived as f64);
         let reads = self.reads.report();
+        let in_round_trips = |times: &Distribution| rounded(times.percentile(50) / millis(round_trip).max(0.001));
         let part = part(scenario);
         let mut violations = self.violations.clone();
         let mut violations_in_all = self.violations_in_all;
@@ -135,9 +150,12 @@ impl Results {
             scenario: scenario.clone(),
             population: self.population,
             packets,
+            stores,
             round_trip: millis(round_trip),
             puts: self.puts.report(),
-            first_value_in_round_trips: rounded(reads.first_value.percentile(50) / millis(round_trip).max(0.001)),
+            first_value_in_round_trips: in_round_trips(&reads.first_value),
+            last_hop: Distribution::new(self.last_hop.clone()),
+            beyond_last_hop_in_round_trips: in_round_trips(&Distribution::new(self.beyond_last_hop.clone())),
             reads,
             reach: self.reach(),
             found: self.found,

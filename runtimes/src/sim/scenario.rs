@@ -227,6 +227,9 @@ pub struct Workload {
     /// From the first put to the last.
     #[serde(with = "humantime_serde")]
     pub put_over: Duration,
+    /// From the last put to the first read: time for it to end, so that no read comes before its item.
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
     /// After what time each item is announced again, give or take a tenth; never, if it is not given (BEP 44: once an
     /// hour).
     #[serde(with = "humantime_serde")]
@@ -249,6 +252,7 @@ impl Default for Workload {
             mutable: 0.5,
             value: 100,
             put_over: Duration::from_secs(60),
+            settle: Duration::from_secs(10),
             reannounce: None,
             update: false,
             reads: 1_000,
@@ -388,13 +392,19 @@ impl Scenario {
     /// From the first arrival to the last read.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.joined() + self.workload.put_over + self.workload.read_over
+        self.put() + self.workload.read_over
     }
 
     /// From the first arrival to the first put.
     #[must_use]
     pub fn joined(&self) -> Duration {
         self.join.over + self.join.settle
+    }
+
+    /// From the first arrival to the first read: all items have been put.
+    #[must_use]
+    pub fn put(&self) -> Duration {
+        self.joined() + self.workload.put_over + self.workload.settle
     }
 
     /// The tables of each node; a stable one can publish and look after its routing table at the same time.
@@ -418,8 +428,8 @@ impl Scenario {
         let doublings = (self.nodes / 8).max(1).ilog2() as usize + 1;
         let average = (u64::from(self.workload.items) * 8 / u64::from(self.nodes.max(1))) as usize;
         let items = average * 2 + 8;
-        // The bencoded value, and of a mutable item its key and signature.
-        let octets = self.workload.value as f64 + 5.0 + self.workload.mutable * 96.0;
+        // The bencoded value and what a store adds to it; of a mutable item also key, signature and number.
+        let octets = self.workload.value as f64 + 10.0 + self.workload.mutable * 105.0;
         let values = ((items as f64 * octets) as usize).max(2_048);
         Tables { contacts: 8 * doublings, transactions: 12, queries: 1, items, values }
     }

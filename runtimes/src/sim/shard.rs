@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use bep44_core::{Capacity, Instant, MAX_DATAGRAM};
+use bep44_core::{Instant, MAX_DATAGRAM};
 
 use super::host::Host;
 use super::operation::{Ended, Operation, Running, Start};
 use super::queue::{Event, Queue, What};
-use super::report::{Packets, Violation};
+use super::report::{Packets, Stores, Violation};
 use super::rogue::Treatment;
 use super::scenario::Scenario;
 use super::wire::{Lost, Wire, addr_of, host_at};
@@ -17,7 +17,6 @@ use super::wire::{Lost, Wire, addr_of, host_at};
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) scenario: Scenario,
-    pub(super) capacity: Capacity,
     pub(super) wire: Wire,
     /// How many shards there are.
     pub(super) shards: u32,
@@ -35,7 +34,7 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) enum Noted {
     Ended(Box<Ended>),
-    /// The node had no room for another query.
+    /// The node had no room for another query, or knew nobody.
     Busy(Box<Start>),
     /// The host left before it ended, or was gone before it began.
     Gone,
@@ -52,6 +51,7 @@ pub(super) struct Shard {
     pub(super) notes: Vec<Note>,
     pub(super) violations: Vec<Violation>,
     pub(super) packets: Packets,
+    pub(super) stores: Stores,
     /// Packets taken in and microseconds lived by hosts that are gone.
     pub(super) loads: Vec<(u64, u64)>,
     pub(super) events: u64,
@@ -68,6 +68,7 @@ impl Shard {
             notes: Vec::new(),
             violations: Vec::new(),
             packets: Packets::default(),
+            stores: Stores::default(),
             loads: Vec::new(),
             events: 0,
             buf: Box::new([0; MAX_DATAGRAM]),
@@ -93,7 +94,7 @@ impl Shard {
     fn happen(&mut self, setting: &Setting, event: Event) {
         let Event { at, to, what, .. } = event;
         if let What::Begin(known) = what {
-            self.begin(setting, at, to, &known);
+            self.begin(setting, at, to, &known[..]);
             return;
         }
         let slot = (to / setting.shards) as usize;
@@ -198,7 +199,7 @@ impl Shard {
                 let (to, datagram) = (packet.to, packet.datagram.into());
                 self.send(setting, now, host, &to, datagram);
             }
-            if !host.note_events(now, &mut self.violations) {
+            if !host.note_events(now, &mut self.stores, &mut self.violations) {
                 break;
             }
             self.note_ended(now, host);

@@ -15,7 +15,7 @@ use super::operation::{Ended, Operation, Running};
 use super::parallel::WORTH_THREADS;
 use super::queue::What;
 use super::random::Draw;
-use super::report::{Packets, Report};
+use super::report::{Packets, Report, Stores};
 use super::results::Results;
 use super::rogue::Role;
 use super::scenario::{Scenario, ScenarioError};
@@ -95,8 +95,7 @@ impl Simulation {
     pub fn on_threads(scenario: &Scenario, threads: u32) -> Result<Self, ScenarioError> {
         scenario.check()?;
         let shards = threads.clamp(1, 64);
-        let setting =
-            Setting { scenario: scenario.clone(), capacity: scenario.capacity(), wire: Wire::new(scenario), shards };
+        let setting = Setting { scenario: scenario.clone(), wire: Wire::new(scenario), shards };
         let workload = Workload::new(scenario).map_err(|error| ScenarioError::OutOfBounds {
             field: "workload.value",
             value: error.to_string(),
@@ -137,7 +136,7 @@ impl Simulation {
             }
         }
         // What was begun before the end is waited for, so that it counts.
-        let give_up = end + micros(PATIENCE);
+        let give_up = end + 2 * micros(PATIENCE);
         while self.now < give_up && !self.is_idle() {
             self.tick(give_up);
         }
@@ -260,16 +259,18 @@ impl Simulation {
     /// What has been shown so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut packets = Packets::default();
+        let (mut packets, mut stores) = (Packets::default(), Stores::default());
         let mut loads = Vec::new();
         for shard in &self.shards {
             packets.add(&shard.packets);
+            stores.add(shard.stores);
             loads.extend(&shard.loads);
             loads.extend(shard.hosts().map(|host| (host.received, self.now - host.began)));
         }
         let mut report = self.results.report(
             &self.setting.scenario,
             packets,
+            stores,
             self.setting.wire.geography().median_round_trip(),
             loads.into_iter(),
         );

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use bep44_core::{ImmutableItem, Item, QueryError, Target};
+use bep44_core::{Capacity, Config, ImmutableItem, Item, Node, QueryError, SecretKey, Storage, Target};
+
+use crate::item::Mutable;
 
 fn small() -> Scenario {
     Scenario {
@@ -135,4 +137,107 @@ fn a_host_that_is_killed_is_not_there() {
     assert!(network.node(7).is_none() && network.closest(&target, 1) != [7] && network.hosts().len() == 79);
     assert_eq!(network.ask(7, |node, now| node.get(now, target)), Err(QueryError::Busy));
     assert!(network.with_node(8, |node, _| node.contacts().count()).unwrap() > 8);
+}
+
+/// A network of twenty in which one node, closest to a mutable item, stores its third version.
+fn with_a_third_version() -> (Simulation, u32) {
+    let scenario =
+        Scenario { nodes: 20, stable: 20, workload: Workload { items: 0, ..Workload::default() }, ..small() };
+    let mut network = Simulation::new(&scenario).unwrap();
+    network.advance(scenario.joined());
+    let secret = SecretKey::from_seed([7; 32]).unwrap();
+    let item = Mutable::sign(&secret, b"", 3, b"1:a".to_vec()).unwrap();
+    let put = network.ask(0, |node, now| node.put(now, &item.as_item().unwrap(), None)).unwrap();
+    network.advance(Duration::from_secs(10));
+    let holder = network.ended(put).unwrap().accepted[0];
+    (network, holder)
+}
+
+/// What the checks say of a network that was tampered with.
+fn violations(mut network: Simulation) -> Vec<String> {
+    network.check_all();
+    network.report().violations.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_node_that_stores_another_version_than_it_told_of_is_caught() {
+    let (network, ..) = with_a_third_version();
+    assert_eq!(violations(network), [""; 0], "as long as nobody meddles");
+    for (seq, of_whom, what) in [
+        (2, 7, "version 2 is stored where version 3 was"),
+        (4, 7, "version 4 is stored where version 3 was"),
+        (1, 8, "version 1 is stored, and nobody was told"),
+    ] {
+        let (mut network, holder) = with_a_third_version();
+        let item = Mutable::sign(&SecretKey::from_seed([of_whom; 32]).unwrap(), b"", seq, b"1:a".to_vec()).unwrap();
+        let tables = network.setting.scenario.capacity();
+        network.with_node(holder, |node, now| {
+            *node = Node::new(Storage::boxed(&tables), &Config::new([1; 32]), now);
+            assert!(node.restore_item(now, &item.as_item().unwrap(), Duration::from_secs(60)).unwrap());
+        });
+        let told = violations(network);
+        assert!(told.len() == 1 && told[0].contains(what), "{told:?}");
+        assert!(told[0].contains(&format!("at host {holder}")), "{told:?}");
+    }
+}
+
+#[test]
+fn a_table_beyond_its_bounds_is_caught() {
+    let (mut network, holder) = with_a_third_version();
+    network.setting.scenario.tables = Some(Tables { contacts: 3, transactions: 8, queries: 1, items: 1, values: 300 });
+    let told = violations(network);
+    assert_eq!(told.len(), 20, "all know more than three others: {told:?}");
+    assert!(told[holder as usize].contains("contacts: more than it has room for"), "{told:?}");
+}
+
+#[test]
+fn a_query_that_never_ends_is_caught() {
+    let (mut network, _) = with_a_third_version();
+    network.ask(5, |node, now| node.get(now, Target::ZERO)).unwrap();
+    network.with_node(5, |node, now| {
+        *node = Node::new(Storage::boxed(&Capacity::tiny()), &Config::new([1; 32]), now);
+    });
+    network.advance(Duration::from_secs(121));
+    let told = violations(network);
+    assert!(told.len() == 1 && told[0].contains("at host 5: a query has not ended after 120 s"), "{told:?}");
+}
+
+/// What comes of a network in which some nodes, when items are read, have forgotten everybody; they know nobody but those
+/// who are named here.
+fn with_forgetful_nodes(known: Option<u32>) -> Report {
+    let checks = Checks { missed: 0.0, found: 0.0 };
+    let workload = Workload { items: 5, reads: 20, put_over: Duration::from_secs(5), ..Workload::default() };
+    let scenario = Scenario { nodes: 20, stable: 20, checks, workload, ..small() };
+    let mut network = Simulation::new(&scenario).unwrap();
+    network.advance(scenario.put());
+    for host in 0..4 {
+        let known = known.map(|known| network.addr(known));
+        network.with_node(host, |node, now| {
+            // Nor does it get to know anybody by being asked.
+            let config = Config { read_only: true, ..Config::new([1; 32]) };
+            *node = Node::new(Storage::boxed(&Capacity::tiny()), &config, now);
+            known.map_or(Ok(()), |known| node.add_bootstrap(known)).unwrap();
+        });
+    }
+    network.run(|_| {})
+}
+
+#[test]
+fn a_read_that_misses_what_is_there_is_caught() {
+    let report = with_forgetful_nodes(Some(1_000));
+    assert!(report.found.missed > 0 && report.found.gone == 0 && report.found.reads == 20, "{:?}", report.found);
+    assert_eq!(report.violations.len(), 1, "{:?}", report.violations);
+    assert!(report.violations[0].what.contains("of all reads missed an item that was there"));
+}
+
+#[test]
+fn a_read_that_never_begins_is_caught() {
+    let report = with_forgetful_nodes(None);
+    assert!(report.reads.abandoned > 0 && report.found.reads + report.reads.abandoned == 20, "{:?}", report.found);
+    assert_eq!(report.violations.len() as u64, report.reads.abandoned, "{:?}", report.violations);
+    assert!(
+        report.violations.iter().all(|it| it.what == "a query could not begin for 120 s"),
+        "{:?}",
+        report.violations
+    );
 }

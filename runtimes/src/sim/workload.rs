@@ -33,7 +33,7 @@ pub(super) struct Workload {
     next_read: u64,
     between_reads: u64,
     running: BTreeMap<Operation, Purpose>,
-    /// From the first arrival to the last first put.
+    /// From the first arrival to the first read.
     out_at: u64,
     random: Pcg32,
 }
@@ -51,7 +51,7 @@ impl Workload {
             items.push(Published::new(scenario.seed, number, workload.value, mutable, publisher)?);
             puts.push(Reverse((joined + between_puts * u64::from(number), number)));
         }
-        let out_at = joined + micros(workload.put_over);
+        let out_at = micros(scenario.put());
         let between_reads = micros(workload.read_over) / u64::from(workload.reads.max(1));
         Ok(Self {
             items,
@@ -69,7 +69,7 @@ impl Workload {
         &self.items
     }
 
-    /// When all items had been put.
+    /// When all items have been put, and reads begin.
     pub(super) const fn out_at(&self) -> u64 {
         self.out_at
     }
@@ -97,7 +97,7 @@ impl Workload {
             let publisher = item.publisher;
             let operation = operations();
             self.running.insert(operation, Purpose::Put { item: number });
-            begin(at, publisher, Start { operation, ask });
+            begin(at, publisher, Start { operation, due: at, ask });
         }
         while self.reads > 0 && self.next_read < end && !self.items.is_empty() {
             let at = self.next_read;
@@ -108,7 +108,7 @@ impl Workload {
             let ask = self.items[number as usize].get();
             let operation = operations();
             self.running.insert(operation, Purpose::Read { item: number, began: at });
-            begin(at, reader, Start { operation, ask });
+            begin(at, reader, Start { operation, due: at, ask });
         }
     }
 
@@ -121,6 +121,11 @@ impl Workload {
     /// What an operation was for, if it was of the workload. It is over.
     pub(super) fn take(&mut self, operation: Operation) -> Option<Purpose> {
         self.running.remove(&operation)
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
     }
 
     /// An operation that has to be begun once more.

@@ -33,6 +33,7 @@ pub(crate) struct Chart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Corner {
     TopLeft,
+    TopRight,
     BottomLeft,
     BottomRight,
 }
@@ -41,6 +42,7 @@ impl From<Corner> for SeriesLabelPosition {
     fn from(corner: Corner) -> Self {
         match corner {
             Corner::TopLeft => Self::UpperLeft,
+            Corner::TopRight => Self::UpperRight,
             Corner::BottomLeft => Self::LowerLeft,
             Corner::BottomRight => Self::LowerRight,
         }

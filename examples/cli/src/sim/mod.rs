@@ -5,6 +5,7 @@ mod chart;
 mod page;
 mod report;
 mod study;
+mod widths;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -166,10 +167,11 @@ fn summarize(output: &Output, report: &Report) {
     output.row(
         "first value",
         &format!(
-            "median {}, {:.2} round trips of the median pair ({})",
+            "median {}, {:.2} round trips of the median pair ({}); {:.2} beyond the last hop",
             ms(reads.first_value.percentile(50)),
             report.first_value_in_round_trips,
-            ms(report.round_trip)
+            ms(report.round_trip),
+            report.beyond_last_hop_in_round_trips
         ),
     );
     let found = &report.found;
@@ -229,6 +231,8 @@ fn summary(report: &Report) -> Value {
         "reads": of(&report.reads),
         "first_value_ms": report.reads.first_value.percentile(50),
         "first_value_round_trips": report.first_value_in_round_trips,
+        "last_hop_ms": report.last_hop.percentile(50),
+        "beyond_last_hop_round_trips": report.beyond_last_hop_in_round_trips,
         "reached_of_8": report.reach.mean,
         "found": report.found,
         "found_share": report.found.share(),

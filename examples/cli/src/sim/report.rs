@@ -10,6 +10,7 @@ use serde_json::json;
 use super::chart::{Axis, Chart, Corner, Line};
 use super::page::{Block, Page, Section};
 use super::study::{Run, Studies};
+use super::widths::{self, Widths};
 use crate::failure::Failure;
 
 /// Makes the directory of a report.
@@ -32,11 +33,12 @@ fn write_all(directory: &Path, page: &Path, report: &Report, studies: &Studies) 
     let compared = |runs: &[Run]| -> Vec<_> {
         runs.iter().map(|run| json!({ "name": run.name, "value": run.value, "report": run.report })).collect()
     };
+    let networks = |widths: &Widths| json!({ "network": widths.network, "runs": compared(&widths.runs) });
     let all = json!({
         "report": report,
         "by_loss": compared(&studies.loss),
         "by_churn": compared(&studies.churn),
-        "by_parallelism": compared(&studies.parallelism),
+        "by_parallelism": studies.parallelism.iter().map(networks).collect::<Vec<_>>(),
         "days": compared(&studies.day),
     });
     std::fs::write(directory.join("report.json"), format!("{all:#}\n"))?;
@@ -62,7 +64,7 @@ fn compose(report: &Report, studies: &Studies) -> Page {
     }
 }
 
-fn row(label: &str, value: impl Into<String>) -> (String, String) {
+pub(super) fn row(label: &str, value: impl Into<String>) -> (String, String) {
     (label.to_owned(), value.into())
 }
 
@@ -92,6 +94,16 @@ fn overview(report: &Report) -> Section {
                 report.reads.first_value.percentile(50),
                 report.first_value_in_round_trips,
                 report.round_trip
+            ),
+        ),
+        row(
+            "Beyond the last hop",
+            format!(
+                "{:.2} round trips of the median pair, at the median: what the first value took longer than the round trip \
+                 between the reader and the nearest of those that held the item ({:.0} ms at the median), which no read can \
+                 do without",
+                report.beyond_last_hop_in_round_trips,
+                report.last_hop.percentile(50)
             ),
         ),
         row(
@@ -136,6 +148,7 @@ fn lookups(report: &Report) -> Section {
         x: percentile_axis(),
         y: Axis::new("milliseconds").logarithmic(),
         lines: vec![
+            percentiles("read, the last hop alone", &report.last_hop),
             percentiles("read, to the first value", &reads.first_value),
             percentiles("read, to its end", &reads.time),
             percentiles("put, to its end", &puts.time),
@@ -163,7 +176,7 @@ fn lookups(report: &Report) -> Section {
             "A read ends when the closest nodes have answered; an immutable one at the first value.".to_owned(),
         ),
         Block::Figure(hops, "0 for nodes that were known at the start.".to_owned()),
-        Block::Figure(asked, "Each is asked once; a second question to one that is late counts again.".to_owned()),
+        Block::Figure(asked, "Each counts once, however often it is asked.".to_owned()),
     ];
     Section { title: "Lookups", blocks }
 }
@@ -217,7 +230,7 @@ fn comparisons(studies: &Studies) -> Vec<Section> {
             lines: vec![Line::new("found", studies.loss.iter().map(percent))],
             names: Corner::BottomLeft,
         };
-        let note = "A thousand nodes; each question is asked a second time when it is late.".to_owned();
+        let note = "A thousand nodes; a question that is late is asked again, and a put as well.".to_owned();
         sections
             .push(Section { title: "Loss", blocks: vec![Block::Figure(found, note), table("Loss", &studies.loss)] });
     }
@@ -234,20 +247,7 @@ fn comparisons(studies: &Studies) -> Vec<Section> {
         let blocks = vec![Block::Figure(found, note.to_owned()), table("Churn", &studies.churn)];
         sections.push(Section { title: "Churn", blocks });
     }
-    if !studies.parallelism.is_empty() {
-        let lines = studies.parallelism.iter().map(|run| percentiles(&run.name, &run.report.reads.first_value));
-        let chart = Chart {
-            title: "Time to the first value, by questions in flight".to_owned(),
-            x: percentile_axis(),
-            y: Axis::new("milliseconds").logarithmic(),
-            lines: lines.collect(),
-            names: Corner::TopLeft,
-        };
-        let note = "A thousand nodes that come and go as in mainline, a fifth of them behind translators of addresses, 2 % \
-                    of packets lost.";
-        let blocks = vec![Block::Figure(chart, note.to_owned()), table("Questions at once", &studies.parallelism)];
-        sections.push(Section { title: "Parallelism", blocks });
-    }
+    sections.extend(widths::section(&studies.parallelism));
     if !studies.day.is_empty() {
         let line = |of: fn(&bep44::sim::CopiesAt) -> f64| {
             let lines = studies.day.iter().map(move |run| {

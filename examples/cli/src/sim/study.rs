@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use bep44::sim::{Churn, Report, Scenario, ScenarioError, Simulation, Width, Workload};
+use bep44::sim::{Churn, Report, Scenario, ScenarioError, Simulation, Workload};
 use indicatif::ProgressBar;
+
+use super::widths::{self, Widths};
 
 /// Nodes of the networks that are compared: enough for lookups of several hops, few enough for dozens of runs.
 const NODES: u32 = 1_000;
@@ -25,8 +27,8 @@ pub(super) struct Studies {
     pub(super) loss: Vec<Run>,
     /// By the median session in minutes.
     pub(super) churn: Vec<Run>,
-    /// By the questions in flight at once.
-    pub(super) parallelism: Vec<Run>,
+    /// By the questions in flight at once, in some networks.
+    pub(super) parallelism: Vec<Widths>,
     /// A day with and without announcing items again.
     pub(super) day: Vec<Run>,
 }
@@ -38,12 +40,12 @@ pub(crate) enum Which {
     None,
     /// By loss, churn and parallelism
     Short,
-    /// Also a day with and without announcing items again
+    /// Also parallelism in networks of ten thousand nodes, and a day with and without announcing items again
     All,
 }
 
 /// A scenario to compare, and what is different about it.
-type Planned = (String, f64, Scenario);
+pub(super) type Planned = (String, f64, Scenario);
 
 pub(super) fn run(
     scenario: &Scenario,
@@ -51,9 +53,8 @@ pub(super) fn run(
     threads: u32,
     bar: &ProgressBar,
 ) -> Result<Studies, ScenarioError> {
-    let mut studies = Studies::default();
     if which == Which::None {
-        return Ok(studies);
+        return Ok(Studies::default());
     }
     let base = Scenario {
         seed: scenario.seed,
@@ -62,25 +63,27 @@ pub(super) fn run(
         workload: Workload { items: 500, reads: 2_000, ..Workload::default() },
         ..Scenario::default()
     };
-    let (loss, churn, parallelism) = (by_loss(&base), by_churn(&base), by_parallelism(&base));
+    let (loss, churn, parallelism) = (by_loss(&base), by_churn(&base), widths::plan(&base, which));
     let day = if which == Which::All { days(&base) } else { Vec::new() };
-    let whole = loss.len() + churn.len() + parallelism.len() + day.len();
+    let widths = parallelism.iter().map(|(_, planned)| planned.len()).sum::<usize>();
     bar.reset();
-    bar.set_length(whole as u64);
-    for (planned, runs) in [
-        (loss, &mut studies.loss),
-        (churn, &mut studies.churn),
-        (parallelism, &mut studies.parallelism),
-        (day, &mut studies.day),
-    ] {
-        for (name, value, scenario) in planned {
+    bar.set_length((loss.len() + churn.len() + widths + day.len()) as u64);
+    let each = |planned: Vec<Planned>| -> Result<Vec<Run>, ScenarioError> {
+        let run = |(name, value, scenario): Planned| {
             bar.set_message(name.clone());
             let report = Simulation::on_threads(&scenario, threads)?.run(|_| {});
-            runs.push(Run { name, value, report });
             bar.inc(1);
-        }
-    }
-    Ok(studies)
+            Ok(Run { name, value, report })
+        };
+        planned.into_iter().map(run).collect()
+    };
+    let parallelism = parallelism.into_iter().map(|(network, planned)| Ok(Widths { network, runs: each(planned)? }));
+    Ok(Studies {
+        loss: each(loss)?,
+        churn: each(churn)?,
+        parallelism: parallelism.collect::<Result<_, ScenarioError>>()?,
+        day: each(day)?,
+    })
 }
 
 fn by_loss(base: &Scenario) -> Vec<Planned> {
@@ -101,19 +104,6 @@ fn by_churn(base: &Scenario) -> Vec<Planned> {
         (format!("half of the sessions shorter than {minutes} min"), f64::from(minutes), scenario)
     };
     [2, 5, 10, 20, 60, 200].into_iter().map(with).collect()
-}
-
-fn by_parallelism(base: &Scenario) -> Vec<Planned> {
-    let with = |(narrow, wide): (u8, u8)| {
-        let mut scenario = base.clone();
-        scenario.parallelism = Width { narrow, wide };
-        // Some of those that are listed do not answer, as everywhere.
-        scenario.network.loss = 0.02;
-        scenario.network.nat = 0.2;
-        scenario.churn = Churn::Mainline;
-        (format!("{narrow}, widening to {wide}"), f64::from(narrow), scenario)
-    };
-    [(1, 2), (2, 4), (3, 6), (4, 8), (6, 12), (8, 16), (16, 20)].into_iter().map(with).collect()
 }
 
 fn days(base: &Scenario) -> Vec<Planned> {

@@ -1,10 +1,10 @@
-//! The firmware with the network stack of this repository and the memory of `TinyMemory`.
+//! A whole node on a part with 64 KiB of RAM: the network stack of this repository, the memory of `TinyMemory`, and no console.
 #![no_std]
 #![no_main]
 
 use cortex_m_rt::entry;
 use firmware::core::{Node, TinyMemory};
-use firmware::{App, Bare};
+use firmware::{App, Bare, Quiet};
 use lm3s6965::{Board, Ethernet, Uart, exit, settings};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -12,21 +12,21 @@ use static_cell::{ConstStaticCell, StaticCell};
 static MEMORY: ConstStaticCell<TinyMemory> = ConstStaticCell::new(TinyMemory::new());
 static NODE: StaticCell<Node<'static>> = StaticCell::new();
 static NETWORK: StaticCell<Bare<Ethernet>> = StaticCell::new();
-static APP: StaticCell<App<'static, Bare<Ethernet>, Uart>> = StaticCell::new();
+static APP: StaticCell<App<'static, Bare<Ethernet>, Quiet<Uart>>> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
     exit(run().is_some())
 }
 
-/// Runs until the console says that it is enough; `None` if something is missing.
+/// Runs for ever; `None` if something is missing, or wrong with the settings.
 fn run() -> Option<()> {
     let Board { mut machine, ethernet, uart } = Board::take()?;
     let settings = settings()?;
     let node = firmware::node(&NODE, MEMORY.try_take()?, &settings)?;
     let network = Bare::start(&NETWORK, ethernet, settings.network)?;
-    let app = App::new(&APP, &settings, node, network, uart)?;
-    app.start(&settings, &mut machine);
+    let app = App::new(&APP, &settings, node, network, Quiet::new(uart))?;
+    app.start(&settings)?;
     app.run(&mut machine);
     Some(())
 }
