@@ -24,7 +24,7 @@ fn a_hostile_world_breaks_nothing() {
     let next = AtomicU64::new(seeds.start);
     let failures = Mutex::new(Vec::new());
     let reads = AtomicU64::new(0);
-    let found = AtomicU64::new(0);
+    let (found, missed) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -34,6 +34,7 @@ fn a_hostile_world_breaks_nothing() {
             let report = Simulation::new(&Scenario { seed, ..scenario.clone() }).unwrap().run(|_| {});
             reads.fetch_add(report.found.reads, Ordering::Relaxed);
             found.fetch_add(report.found.newest + report.found.older, Ordering::Relaxed);
+            missed.fetch_add(report.found.missed, Ordering::Relaxed);
             for violation in &report.violations {
                 failures.lock().unwrap().push(format!("{violation}: bep44 sim --scenario hostile --seed {seed}"));
             }
@@ -46,8 +47,9 @@ fn a_hostile_world_breaks_nothing() {
     });
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{} failures; to see them again:\n{}", failures.len(), failures.join("\n"));
-    let (reads, found) = (reads.into_inner(), found.into_inner());
+    let (reads, found, missed) = (reads.into_inner(), found.into_inner(), missed.into_inner());
     assert!(reads > 50 * (seeds.end - seeds.start), "nodes leave before they have read, but not that many: {reads}");
     assert!(found * 100 >= reads * 98, "{found} of {reads} reads found an item");
-    println!("{found} of {reads} reads found an item");
+    assert!(missed * 100 <= reads, "{missed} of {reads} reads missed an item that was there");
+    println!("{found} of {reads} reads found an item, {missed} missed one that was there");
 }

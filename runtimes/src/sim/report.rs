@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::scenario::Scenario;
 
 /// What a simulation has shown.
+///
+/// As JSON, every field stands under its name, here and in all that it holds; each says what it counts, and in which unit.
+/// `bep44 sim --report` writes it as `report` into `report.json`. Beside it stand the networks that were compared, `by_loss`,
+/// `by_churn` and `days`: lists of `name`, `value` (what differs, as a number) and `report`; and `by_parallelism`, a list
+/// of `network` and `runs`, which are such a list each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -136,9 +141,9 @@ pub struct Operations {
     pub time: Distribution,
     /// From the command to the first valid value, in milliseconds; of those that found one.
     pub first_value: Distribution,
-    /// How many answers led to the farthest node that answered.
+    /// How many answers led to the node that answered with the most of them behind it; 0 if all were known at the start.
     pub hops: Distribution,
-    /// Nodes asked.
+    /// Nodes asked: each counts once, however often it was asked.
     pub asked: Distribution,
     /// Those whose node left before they ended, or could not begin them for two minutes.
     pub abandoned: u64,

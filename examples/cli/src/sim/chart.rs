@@ -57,11 +57,13 @@ pub(crate) struct Axis {
     pub(crate) range: Option<(f64, f64)>,
     /// Each step is a multiple instead of a sum. What is not above zero cannot be shown then.
     pub(crate) logarithmic: bool,
+    /// What it counts comes in whole numbers: none is named between them.
+    pub(crate) whole: bool,
 }
 
 impl Axis {
     pub(crate) const fn new(label: &'static str) -> Self {
-        Self { label, range: None, logarithmic: false }
+        Self { label, range: None, logarithmic: false, whole: false }
     }
 
     pub(crate) const fn between(self, from: f64, to: f64) -> Self {
@@ -72,10 +74,21 @@ impl Axis {
         Self { logarithmic: true, ..self }
     }
 
+    pub(crate) const fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
+    /// How many values are named at most: of an axis of multiples, all digits of its decades.
+    const fn labels(&self) -> usize {
+        if self.logarithmic { 40 } else { 11 }
+    }
+
     /// What stands at a value. On an axis of multiples, the steps above the half of each decade are too close for text.
     fn label_at(&self, value: f64) -> String {
         let leading = format!("{value:e}");
-        if self.logarithmic && leading.starts_with(['6', '7', '8', '9']) { String::new() } else { number(value) }
+        let is_close = self.logarithmic && leading.starts_with(['4', '6', '7', '8', '9']);
+        let is_part = self.whole && value.fract().abs() > 1e-6;
+        if is_close || is_part { String::new() } else { number(value) }
     }
 
     /// From where to where it goes, for these values.
@@ -164,6 +177,8 @@ impl Chart {
             .label_style(("sans-serif", 12))
             .x_desc(self.x.label)
             .y_desc(self.y.label)
+            .x_labels(self.x.labels())
+            .y_labels(self.y.labels())
             .x_label_formatter(&|value| self.x.label_at(*value))
             .y_label_formatter(&|value| self.y.label_at(*value))
             .draw()?;
@@ -236,7 +251,7 @@ mod tests {
     #[test]
     fn every_line_is_named_and_what_is_written_is_escaped() {
         for (x, y) in [(false, false), (false, true), (true, false), (true, true)] {
-            let axis = |label, logarithmic| Axis { label, range: None, logarithmic };
+            let axis = |label, logarithmic| Axis { logarithmic, ..Axis::new(label) };
             let svg = chart(axis("across", x), axis("up", y)).svg();
             for text in ["first", "second", "wanted", "across", "up", "Two &amp; a &lt;level&gt;", "<polyline"] {
                 assert!(svg.contains(text), "{text} in {svg}");

@@ -2,6 +2,7 @@
 //! alone; what it cost this machine goes to standard error.
 
 mod chart;
+mod comparisons;
 mod page;
 mod report;
 mod study;

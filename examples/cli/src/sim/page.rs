@@ -8,9 +8,11 @@ const STYLE: &str = "
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; } th { text-align: left; font-weight: 600; }
+table { border-collapse: collapse; margin: 1rem 0; } th { text-align: left; font-weight: 600; }
 td, th { padding: .2rem 1.2rem .2rem 0; vertical-align: top; border-bottom: 1px solid #ddd; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+table.rows th { white-space: nowrap; }
+table.numbers { font-size: .9rem; } table.numbers td:first-child { white-space: nowrap; } table.numbers th { vertical-align: bottom; }
+.number { text-align: right; font-variant-numeric: tabular-nums; } th.number { min-width: 3rem; }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
 figcaption, .note { color: #555; font-size: .9rem; }
 .bad { color: #b00020; font-weight: 600; }
@@ -76,11 +78,11 @@ impl Block {
     fn render(&self) -> Markup {
         match self {
             Self::Rows(rows) => html! {
-                table { @for (label, value) in rows { tr { th { (label) } td { (value) } } } }
+                table.rows { @for (label, value) in rows { tr { th { (label) } td { (value) } } } }
             },
             Self::Table(heads, rows) => html! {
-                table {
-                    tr { @for head in heads { th { (head) } } }
+                table.numbers {
+                    tr { @for (at, head) in heads.iter().enumerate() { th.number[at > 0] { (head) } } }
                     @for row in rows {
                         tr { @for (at, cell) in row.iter().enumerate() { td.number[at > 0] { (cell) } } }
                     }

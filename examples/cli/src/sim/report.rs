@@ -8,9 +8,10 @@ use bep44::sim::{Distribution, Report};
 use serde_json::json;
 
 use super::chart::{Axis, Chart, Corner, Line};
+use super::comparisons::comparisons;
 use super::page::{Block, Page, Section};
 use super::study::{Run, Studies};
-use super::widths::{self, Widths};
+use super::widths::Widths;
 use crate::failure::Failure;
 
 /// Makes the directory of a report.
@@ -159,15 +160,15 @@ fn lookups(report: &Report) -> Section {
     let hops = Chart {
         title: "Hops of lookups".to_owned(),
         x: percentile_axis(),
-        y: Axis::new("answers that led to the farthest node"),
+        y: Axis::new("answers that led to the farthest node").whole(),
         lines: vec![percentiles("read", &reads.hops), percentiles("put", &puts.hops)],
         names: Corner::TopLeft,
     };
     let asked = Chart {
-        title: "Messages of lookups".to_owned(),
+        title: "Messages per lookup".to_owned(),
         x: percentile_axis(),
-        y: Axis::new("nodes asked"),
-        lines: vec![percentiles("read", &reads.asked), percentiles("put, without storing", &puts.asked)],
+        y: Axis::new("nodes asked, one message to each"),
+        lines: vec![percentiles("read", &reads.asked), percentiles("put, before it stores", &puts.asked)],
         names: Corner::TopLeft,
     };
     let blocks = vec![
@@ -176,35 +177,111 @@ fn lookups(report: &Report) -> Section {
             "A read ends when the closest nodes have answered; an immutable one at the first value.".to_owned(),
         ),
         Block::Figure(hops, "0 for nodes that were known at the start.".to_owned()),
-        Block::Figure(asked, "Each counts once, however often it is asked.".to_owned()),
+        Block::Figure(
+            asked,
+            "Each node counts once, however often it is asked. One that answers sends one message back; a put sends one more \
+             to each of the 8 that are to store the item."
+                .to_owned(),
+        ),
+        by_percentile(
+            "Lookups in numbers",
+            &[
+                ("read, ms to the first value", &reads.first_value, 0),
+                ("read, ms to its end", &reads.time, 0),
+                ("put, ms to its end", &puts.time, 0),
+                ("read, hops", &reads.hops, 0),
+                ("put, hops", &puts.hops, 0),
+                ("read, nodes asked", &reads.asked, 0),
+                ("put, nodes asked", &puts.asked, 0),
+            ],
+        ),
     ];
     Section { title: "Lookups", blocks }
 }
 
+/// Some percentiles of each of several distributions, with so many digits after the point.
+fn by_percentile(what: &'static str, rows: &[(&str, &Distribution, usize)]) -> Block {
+    let row = |(name, values, digits): &(&str, &Distribution, usize)| {
+        let percentiles = [0, 10, 50, 90, 99, 100].map(|percent| values.percentile(percent));
+        let shown = percentiles.iter().map(|value| format!("{value:.digits$}"));
+        let mean = format!("{:.1}", values.mean);
+        [(*name).to_owned()].into_iter().chain(shown).chain([mean]).collect()
+    };
+    Block::Table(vec![what, "least", "10 %", "median", "90 %", "99 %", "most", "mean"], rows.iter().map(row).collect())
+}
+
+/// A network whose items are watched for less than this shows no course of anything.
+const COURSE: f64 = 30.0 * 60.0;
+
 fn items(report: &Report) -> Section {
-    let hours = |seconds: f64| seconds / 3_600.0;
-    let copies = |name: &str, of: fn(&bep44::sim::CopiesAt) -> f64| {
+    let mut blocks = Vec::new();
+    let stores = report.stores;
+    let mut rows = vec![row(
+        "In the stores",
+        format!(
+            "{} copies taken in, {} dropped because nobody announced the item again in time, {} because the node had no room for more",
+            stores.stored, stores.expired, stores.evicted
+        ),
+    )];
+    let span = report.copies.last().map_or(0.0, |last| last.at);
+    if span >= COURSE {
+        blocks.extend([copies(report), found(report)]);
+    } else if let Some(last) = report.copies.last() {
+        rows.push(row(
+            "Copies of an item",
+            format!(
+                "{:.3} on average {span:.0} s after the first read; one item in ten has fewer than {}, none fewer than {}",
+                last.mean, last.tenth, last.least
+            ),
+        ));
+    }
+    blocks.push(Block::Rows(rows));
+    let reached = report.reach.puts_by_nodes;
+    let rows =
+        reached.iter().enumerate().rev().map(|(nodes, puts)| vec![format!("{nodes} of 8"), puts.to_string()]).collect();
+    blocks.push(Block::Table(vec!["Of the 8 nodes truly closest, accepted", "puts"], rows));
+    Section { title: "Items", blocks }
+}
+
+fn hours(seconds: f64) -> f64 {
+    seconds / 3_600.0
+}
+
+fn copies(report: &Report) -> Block {
+    let line = |name: &str, of: fn(&bep44::sim::CopiesAt) -> f64| {
         Line::new(name, report.copies.iter().map(|copies| (hours(copies.at), of(copies))))
     };
     let chart = Chart {
         title: "Copies of an item".to_owned(),
-        x: Axis::new("hours since the last item was put"),
-        y: Axis::new("nodes that hold it"),
+        x: Axis::new("hours since all items had been put"),
+        y: Axis::new("nodes that hold it").whole(),
         lines: vec![
-            copies("mean", |copies| copies.mean),
-            copies("one item in ten has fewer than", |copies| copies.tenth.into()),
-            copies("fewest", |copies| copies.least.into()),
+            line("mean", |copies| copies.mean),
+            line("one item in ten has fewer than", |copies| copies.tenth.into()),
+            line("fewest", |copies| copies.least.into()),
         ],
+        names: Corner::BottomRight,
+    };
+    Block::Figure(chart, "Counted at all nodes at once, as nobody in a real network can.".to_owned())
+}
+
+fn found(report: &Report) -> Block {
+    let parts = report.found_over_time.iter().filter(|part| part.found.reads > 0);
+    let line = || Line::new("found", parts.clone().map(|part| (hours(part.at), 100.0 * part.found.share())));
+    let chart = Chart {
+        title: "Items found".to_owned(),
+        x: Axis::new("hours since all items had been put"),
+        y: percent_axis("reads that found the item, in percent", [line()]),
+        lines: vec![line()],
         names: Corner::BottomLeft,
     };
-    let reached = report.reach.puts_by_nodes;
-    let rows =
-        reached.iter().enumerate().rev().map(|(nodes, puts)| vec![format!("{nodes} of 8"), puts.to_string()]).collect();
-    let blocks = vec![
-        Block::Figure(chart, "Counted at all nodes at once, as nobody in a real network can.".to_owned()),
-        Block::Table(vec!["Of the truly closest, accepted", "puts"], rows),
-    ];
-    Section { title: "Items", blocks }
+    Block::Figure(chart, "Each point stands for the reads of a twenty-fourth of the time.".to_owned())
+}
+
+/// Percents, from 90 to 100 if all of the lines are there, and otherwise from the next ten below.
+pub(super) fn percent_axis(label: &'static str, lines: impl IntoIterator<Item = Line>) -> Axis {
+    let least = lines.into_iter().flat_map(|line| line.points).map(|point| point.1).fold(90.0, f64::min);
+    Axis::new(label).between((least / 10.0).floor() * 10.0, 100.1)
 }
 
 fn load(report: &Report) -> Section {
@@ -216,94 +293,9 @@ fn load(report: &Report) -> Section {
         names: Corner::TopLeft,
     };
     let note = "From the node with the fewest to the one with the most, over the time that each was there.";
-    Section { title: "Load", blocks: vec![Block::Figure(chart, note.to_owned())] }
-}
-
-fn comparisons(studies: &Studies) -> Vec<Section> {
-    let mut sections = Vec::new();
-    let percent = |run: &Run| (run.value, 100.0 * run.report.found.share());
-    if !studies.loss.is_empty() {
-        let found = Chart {
-            title: "Success by loss".to_owned(),
-            x: Axis::new("packets lost, in percent"),
-            y: Axis::new("reads that found the item, in percent").between(90.0, 100.1),
-            lines: vec![Line::new("found", studies.loss.iter().map(percent))],
-            names: Corner::BottomLeft,
-        };
-        let note = "A thousand nodes; a question that is late is asked again, and a put as well.".to_owned();
-        sections
-            .push(Section { title: "Loss", blocks: vec![Block::Figure(found, note), table("Loss", &studies.loss)] });
-    }
-    if !studies.churn.is_empty() {
-        let found = Chart {
-            title: "Success by churn".to_owned(),
-            x: Axis::new("median session, in minutes").logarithmic(),
-            y: Axis::new("reads that found the item, in percent").between(90.0, 100.1),
-            lines: vec![Line::new("found", studies.churn.iter().map(percent))],
-            names: Corner::BottomRight,
-        };
-        let note = "A thousand nodes; items are read for an hour, and nobody announces them again. In mainline the median \
-                    session is 200 minutes.";
-        let blocks = vec![Block::Figure(found, note.to_owned()), table("Churn", &studies.churn)];
-        sections.push(Section { title: "Churn", blocks });
-    }
-    sections.extend(widths::section(&studies.parallelism));
-    if !studies.day.is_empty() {
-        let line = |of: fn(&bep44::sim::CopiesAt) -> f64| {
-            let lines = studies.day.iter().map(move |run| {
-                Line::new(
-                    run.name.clone(),
-                    run.report.copies.iter().map(move |copies| (copies.at / 3_600.0, of(copies))),
-                )
-            });
-            lines.collect::<Vec<_>>()
-        };
-        let chart = |title: &str, label, lines| Chart {
-            title: title.to_owned(),
-            x: Axis::new("hours since the last item was put").between(0.0, 24.0),
-            y: Axis::new(label),
-            lines,
-            names: Corner::BottomRight,
-        };
-        let alive = chart("Items that somebody holds", "share of items", line(|copies| copies.alive));
-        let copies = chart("Copies of an item over a day", "nodes that hold it, mean", line(|copies| copies.mean));
-        let note = "A thousand nodes that come and go as in mainline. A node drops an item two hours after it was put.";
-        let blocks = vec![
-            Block::Figure(copies, note.to_owned()),
-            Block::Figure(alive, String::new()),
-            table("Items", &studies.day),
-        ];
-        sections.push(Section { title: "A day", blocks });
-    }
-    sections
-}
-
-/// What differs between networks, in numbers.
-fn table(what: &'static str, runs: &[Run]) -> Block {
-    let heads = vec![
-        what,
-        "found, %",
-        "missed",
-        "of 8 closest",
-        "first value, ms: median",
-        "99 in 100",
-        "put, ms: median",
-        "99 in 100",
-        "asked",
+    let blocks = vec![
+        Block::Figure(chart, note.to_owned()),
+        by_percentile("Load in numbers", &[("packets taken in, a minute", &report.load, 0)]),
     ];
-    let line = |run: &Run| {
-        let report = &run.report;
-        vec![
-            run.name.clone(),
-            format!("{:.3}", 100.0 * report.found.share()),
-            report.found.missed.to_string(),
-            format!("{:.3}", report.reach.mean),
-            format!("{:.0}", report.reads.first_value.percentile(50)),
-            format!("{:.0}", report.reads.first_value.percentile(99)),
-            format!("{:.0}", report.puts.time.percentile(50)),
-            format!("{:.0}", report.puts.time.percentile(99)),
-            format!("{:.1}", report.reads.asked.mean),
-        ]
-    };
-    Block::Table(heads, runs.iter().map(line).collect())
+    Section { title: "Load", blocks }
 }

@@ -70,7 +70,7 @@ pub(super) fn run(
     bar.set_length((loss.len() + churn.len() + widths + day.len()) as u64);
     let each = |planned: Vec<Planned>| -> Result<Vec<Run>, ScenarioError> {
         let run = |(name, value, scenario): Planned| {
-            bar.set_message(name.clone());
+            bar.set_message(format!("networks are compared: {name}"));
             let report = Simulation::on_threads(&scenario, threads)?.run(|_| {});
             bar.inc(1);
             Ok(Run { name, value, report })
@@ -90,7 +90,7 @@ fn by_loss(base: &Scenario) -> Vec<Planned> {
     let with = |percent: u32| {
         let mut scenario = base.clone();
         scenario.network.loss = f64::from(percent) / 100.0;
-        (format!("{percent} % lost"), f64::from(percent), scenario)
+        (format!("{percent} %"), f64::from(percent), scenario)
     };
     [0, 1, 2, 5, 10, 20, 30].into_iter().map(with).collect()
 }
@@ -101,7 +101,7 @@ fn by_churn(base: &Scenario) -> Vec<Planned> {
         let mut scenario = base.clone();
         scenario.churn = Churn::Weibull { shape: 0.426, median: Duration::from_secs(u64::from(minutes) * 60) };
         scenario.workload.read_over = Duration::from_secs(60 * 60);
-        (format!("half of the sessions shorter than {minutes} min"), f64::from(minutes), scenario)
+        (format!("{minutes} min"), f64::from(minutes), scenario)
     };
     [2, 5, 10, 20, 60, 200].into_iter().map(with).collect()
 }
