@@ -2,7 +2,8 @@
 //!
 //! Contacts lie in one list, ordered by the number of leading bits that they share with our id: the contacts that share
 //! exactly n bits are bucket n. That is the tree of BEP 5 with every bucket split that holds our id; a bucket has room
-//! for [`K`] contacts. Nobody is in the table who has not answered a question of ours.
+//! for [`K`] contacts. How many each holds is written down beside the list, so that a contact is found without a look at
+//! the others. Nobody is in the table who has not answered a question of ours.
 
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -26,8 +27,7 @@ const NAMED_WITHIN: u32 = 30 * 60 * 1_000_000;
 /// A contact that left so many questions in a row unanswered is bad: one and a retry (BEP 5).
 const BAD_AFTER: u8 = 2;
 
-/// Buckets whose last change is remembered one by one; deeper ones share the last entry. A network of 2^31 nodes fills
-/// no more.
+/// Buckets; all who share more bits with our id share the last one. A network of 2^31 nodes fills no more.
 const BUCKETS: usize = u32::BITS as usize;
 
 /// A node that has answered us.
@@ -137,13 +137,15 @@ pub(crate) struct Table<'m> {
     /// When something changed in each bucket last: seconds since `started`, rounded up, so that the contact who made the
     /// change is asked for a sign of life before the bucket is refreshed, and may make that needless.
     changed: [u32; BUCKETS],
+    /// Contacts in each bucket: no more than [`K`].
+    sizes: [u8; BUCKETS],
     /// Buckets to refresh now, a bit each.
     hastened: u32,
 }
 
 impl<'m> Table<'m> {
     pub(crate) fn new(own: NodeId, slots: Slots<'m, Contact>, now: Instant) -> Self {
-        Self { own, contacts: List::new(slots), started: now, changed: [0; BUCKETS], hastened: 0 }
+        Self { own, contacts: List::new(slots), started: now, changed: [0; BUCKETS], sizes: [0; BUCKETS], hastened: 0 }
     }
 
     pub(crate) fn contacts(&self) -> &[Contact] {
@@ -158,23 +160,41 @@ impl<'m> Table<'m> {
     /// The number of the bucket that `id` belongs to.
     #[cfg_attr(feature = "opt-size", inline(never))]
     fn bucket(&self, id: &NodeId) -> usize {
-        self.own.distance(&Target::from(*id)).shared_prefix() as usize
+        (self.own.distance(&Target::from(*id)).shared_prefix() as usize).min(BUCKETS - 1)
     }
 
-    /// Where the contacts of buckets `from` and above begin.
+    /// Where the contacts of a bucket lie.
     #[cfg_attr(feature = "opt-size", inline(never))]
-    fn start_of(&self, from: usize) -> usize {
-        self.contacts.partition_point(|contact| self.bucket(&contact.id) < from)
-    }
-
     fn range(&self, bucket: usize) -> Range<usize> {
-        self.start_of(bucket)..self.start_of(bucket + 1)
+        let (before, rest) = self.sizes.split_at_checked(bucket).unwrap_or((&self.sizes, &[]));
+        let start = before.iter().map(|size| usize::from(*size)).sum();
+        start..start + rest.first().map_or(0, |size| usize::from(*size))
     }
 
     fn position(&self, id: &NodeId) -> Option<usize> {
         let range = self.range(self.bucket(id));
         let start = range.start;
         self.contacts.get(range)?.iter().position(|contact| contact.id == *id).map(|at| start + at)
+    }
+
+    /// Adds a contact to its bucket, if the list has room.
+    fn add(&mut self, contact: Contact) -> bool {
+        let bucket = self.bucket(&contact.id);
+        let added = self.contacts.insert(self.range(bucket).end, contact).is_ok();
+        if added && let Some(size) = self.sizes.get_mut(bucket) {
+            *size += 1;
+        }
+        added
+    }
+
+    fn remove(&mut self, at: usize) {
+        if let Some(contact) = self.contacts.get(at) {
+            let bucket = self.bucket(&contact.id);
+            if let Some(size) = self.sizes.get_mut(bucket) {
+                *size = size.saturating_sub(1);
+            }
+            self.contacts.remove(at);
+        }
     }
 
     /// Up to `N` contacts that fit, the closest to `target` first, with their distances.
@@ -189,15 +209,16 @@ impl<'m> Table<'m> {
     /// With p the bits that `target` shares with our id, the contacts of bucket p are closest to it, then those of all
     /// later buckets together, then those of p - 1, p - 2 and so on.
     fn find_closest<'t>(&'t self, target: &Target, now: Instant, fit: Fit, found: &mut Found<'t>) {
-        let bucket = self.own.distance(target).shared_prefix() as usize;
+        let bucket = self.bucket(&NodeId::new(*target.as_bytes()));
         let Range { start, mut end } = self.range(bucket);
         self.merge(target, now, fit, start..end, found);
         let mut group = end..self.contacts.len();
         end = start;
+        let mut before = self.sizes.iter().take(bucket).rev();
         while !found.is_full() {
             self.merge(target, now, fit, group, found);
-            let Some(last) = end.checked_sub(1).and_then(|last| self.contacts.get(last)) else { return };
-            group = self.start_of(self.bucket(&last.id))..end;
+            let Some(size) = before.next() else { return };
+            group = end.saturating_sub(usize::from(*size))..end;
             end = group.start;
         }
     }
@@ -237,16 +258,12 @@ impl<'m> Table<'m> {
     /// recently seen contact, the farthest of equally full ones, as long as the newcomer's bucket stays the emptier.
     fn victim(&self, id: &NodeId) -> Option<usize> {
         let newcomer = self.range(self.bucket(id)).len();
-        let mut best: Option<Range<usize>> = None;
-        let mut start = 0;
-        while let Some(first) = self.contacts.get(start) {
-            let end = self.start_of(self.bucket(&first.id) + 1);
-            if best.as_ref().is_none_or(|best| end - start > best.len()) {
-                best = Some(start..end);
-            }
-            start = end;
+        // Of equal ones the last is taken: the farthest, when they are gone through from the nearest.
+        let (fullest, _) = self.sizes.iter().enumerate().rev().max_by_key(|(_, size)| **size)?;
+        let best = self.range(fullest);
+        if best.len() <= newcomer + 1 {
+            return None;
         }
-        let best = best.filter(|best| best.len() > newcomer + 1)?;
         let offset = best.start;
         let worst = |contact: &Contact| (core::cmp::Reverse(contact.failures), contact.last_seen);
         let bucket = self.contacts.get(best)?;
@@ -260,16 +277,19 @@ impl<'m> Table<'m> {
         }
         // Somebody else's id may be claimed from anywhere: an address that still answers keeps it.
         let elsewhere = |known: &Contact| known.addr != *addr && known.standing(now) != Standing::Bad;
-        if self.position(id).and_then(|at| self.contacts.get(at)).is_some_and(elsewhere) {
+        let known = self.position(id).and_then(|at| self.contacts.get(at));
+        if known.is_some_and(elsewhere) {
             return Admission::Declined;
         }
-        // The address has a new id: the old one is gone.
-        if let Some(at) = self.contacts.iter().position(|contact| contact.addr == *addr && contact.id != *id) {
-            self.contacts.remove(at);
+        // The address has a new id: the old one is gone. (An address is in the list once.)
+        if known.is_none_or(|known| known.addr != *addr)
+            && let Some(at) = self.contacts.iter().position(|contact| contact.addr == *addr)
+        {
+            self.remove(at);
         }
         if let Some(contact) = self.position(id).and_then(|at| self.contacts.get_mut(at)) {
             *contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 0, probed: false };
-            self.note_change(id, now);
+            self.set_changed(self.bucket(id), now);
             return Admission::Known;
         }
         let bucket = self.bucket(id);
@@ -277,36 +297,30 @@ impl<'m> Table<'m> {
         let bad = |contact: &Contact| contact.standing(now) == Standing::Bad;
         let members = self.contacts.get(range.clone()).unwrap_or_default();
         if let Some(at) = members.iter().position(bad) {
-            self.contacts.remove(range.start + at);
+            self.remove(range.start + at);
         } else if members.len() >= K {
             return Admission::Declined;
         } else if self.contacts.len() == self.contacts.capacity() {
             let Some(victim) = self.victim(id) else { return Admission::Declined };
-            self.contacts.remove(victim);
+            self.remove(victim);
         }
-        let at = self.start_of(bucket + 1);
-        let contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 0, probed: false };
-        match self.contacts.insert(at, contact) {
-            Ok(()) => {
-                self.note_change(id, now);
-                Admission::Added
-            }
-            Err(_) => Admission::Declined,
+        if !self.add(Contact { id: *id, addr: *addr, last_seen: now, failures: 0, probed: false }) {
+            return Admission::Declined;
         }
+        self.set_changed(bucket, now);
+        Admission::Added
     }
 
     /// Takes back a contact that an earlier node had, if there is room and its id and address are not known yet; says
     /// whether it is. Until it has answered it is questionable: asked for a sign of life soon, and named to nobody.
     pub(crate) fn restore(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) -> bool {
-        let bucket = self.bucket(id);
         let is_known = self.contacts.iter().any(|contact| contact.id == *id || contact.addr == *addr);
-        if *id == self.own || is_known || self.range(bucket).len() >= K {
+        if *id == self.own || is_known || self.range(self.bucket(id)).len() >= K {
             return false;
         }
         // One failure stands for "not seen since the start": a moment before the start cannot always be written.
-        let contact = Contact { id: *id, addr: *addr, last_seen: now, failures: 1, probed: false };
         // In a table that is full already, none goes for one of which nothing is known.
-        self.contacts.insert(self.start_of(bucket + 1), contact).is_ok()
+        self.add(Contact { id: *id, addr: *addr, last_seen: now, failures: 1, probed: false })
     }
 
     /// Notes that a contact asked us something: a sign of life, once it has answered (BEP 5). False if it is none.
@@ -340,7 +354,7 @@ impl<'m> Table<'m> {
         if let Some(at) = self.position(id)
             && self.contacts.get(at).is_some_and(|contact| contact.addr == *addr)
         {
-            self.contacts.remove(at);
+            self.remove(at);
         }
     }
 
@@ -366,7 +380,7 @@ impl<'m> Table<'m> {
 
     /// How many buckets there are to keep fresh: those up to the deepest with a contact, whose shared entry is the last.
     fn buckets(&self) -> usize {
-        self.contacts.last().map_or(0, |deepest| (self.bucket(&deepest.id) + 1).min(BUCKETS))
+        self.contacts.last().map_or(0, |deepest| self.bucket(&deepest.id) + 1)
     }
 
     /// A random target in a bucket in which nothing changed for 15 minutes (BEP 5), which counts as refreshed from now on.
@@ -396,15 +410,11 @@ impl<'m> Table<'m> {
     /// Has all buckets with too few contacts refreshed now: who has just joined knows its neighbours, but may know a
     /// single node of the far half of the network (Kademlia, 2.3).
     pub(crate) fn hasten_sparse(&mut self) {
-        for bucket in 0..self.buckets() {
-            if self.range(bucket).len() < K {
+        for (bucket, size) in self.sizes.iter().enumerate().take(self.buckets()) {
+            if usize::from(*size) < K {
                 self.hastened |= 1 << bucket;
             }
         }
-    }
-
-    fn note_change(&mut self, id: &NodeId, now: Instant) {
-        self.set_changed(self.bucket(id).min(BUCKETS - 1), now);
     }
 
     #[cfg_attr(feature = "opt-size", inline(never))]
@@ -470,7 +480,8 @@ mod tests {
                     }
                     let buckets: Vec<usize> = table.contacts().iter().map(|c| table.bucket(&c.id)).collect();
                     assert!(buckets.is_sorted() && buckets.len() <= 20);
-                    assert!((0..16).all(|b| buckets.iter().filter(|other| **other == b).count() <= K));
+                    let in_bucket = |bucket: usize| buckets.iter().filter(|other| **other == bucket).count();
+                    assert!((0..BUCKETS).all(|b| in_bucket(b) <= K && in_bucket(b) == usize::from(table.sizes[b])));
                     assert!(!table.contacts().iter().any(|contact| contact.id == NodeId::ZERO));
                 }
             });
@@ -493,6 +504,22 @@ mod tests {
             assert!(table.has_room_for(&newcomer, Instant::ZERO));
             assert_eq!(table.answered(Instant::ZERO, &newcomer, &addr(99)), Admission::Added);
             assert_eq!(table.position(&id(0x80, 3)), None);
+        });
+    }
+
+    #[test]
+    fn ids_made_to_be_near_share_the_last_bucket() {
+        with_table(64, |table| {
+            let near = |number: u8| NodeId::new(core::array::from_fn(|at| if at == 19 { number } else { 0 }));
+            for number in 1..20 {
+                let admission = table.answered(Instant::ZERO, &near(number), &addr(number.into()));
+                assert_eq!(admission == Admission::Added, number <= 8, "{number}");
+            }
+            table.answered(Instant::ZERO, &id(0x80, 0), &addr(99));
+            let closest = table.closest::<K>(&Target::from(near(3)), Instant::ZERO, Fit::Any);
+            let ids: Vec<_> = closest.iter().map(|(_, contact)| contact.id()).collect();
+            assert_eq!(ids, [3, 2, 1, 7, 6, 5, 4, 8].map(near));
+            assert_eq!(table.closest::<9>(&Target::from(near(3)), Instant::ZERO, Fit::Any).len(), 9);
         });
     }
 
