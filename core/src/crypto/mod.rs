@@ -1,7 +1,15 @@
-//! Ed25519 and SHA-1: the one room that calls `ed25519-compact` and `sha1_smol`.
+//! Ed25519 and SHA-1: the one room that calls `ed25519-compact`, `sha1_smol`, and `salty` where that is chosen.
+
+// What it has is called `ed25519` here: both have the same functions, accept and refuse the same signatures, and make
+// the same ones.
+#[cfg(not(feature = "salty"))]
+#[path = "compact.rs"]
+mod ed25519;
+#[cfg(feature = "salty")]
+#[path = "small.rs"]
+mod ed25519;
 
 use core::fmt;
-use ed25519_compact::{KeyPair, Seed};
 
 use crate::id::ID_LEN;
 
@@ -39,35 +47,30 @@ impl PublicKey {
     /// `S` that is not reduced. The equation is the cofactored one of RFC 8032, so that every correct verifier that
     /// checks many signatures at once agrees with it.
     pub(crate) fn verifies(&self, signature: &Signature, pieces: &[&[u8]]) -> bool {
-        let key = ed25519_compact::PublicKey::new(self.0);
-        let Ok(mut state) = key.verify_incremental(&ed25519_compact::Signature::new(signature.0)) else { return false };
-        for piece in pieces {
-            state.absorb(piece);
-        }
-        state.verify().is_ok()
+        ed25519::verifies(&self.0, &signature.0, pieces)
     }
 }
 
 /// An Ed25519 secret key, made from a 32-octet seed (RFC 8032, 5.1.5). It never enters a node: signing is done beside it.
 #[derive(Clone)]
-pub struct SecretKey(KeyPair);
+pub struct SecretKey(ed25519::Secret);
 
 impl SecretKey {
     /// The key that grows from `seed`; `None` for a seed of all zeros, which is surely a mistake.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Option<Self> {
-        KeyPair::try_from_seed(Seed::new(seed)).ok().map(Self)
+        ed25519::Secret::from_seed(seed).map(Self)
     }
 
     /// The public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        PublicKey(*self.0.pk)
+        PublicKey(self.0.public_key())
     }
 
     /// Signs `message`: the same signature each time, as RFC 8032 has it.
     pub(crate) fn sign(&self, message: &[u8]) -> Signature {
-        Signature(*self.0.sk.sign(message, None))
+        Signature(self.0.sign(message))
     }
 }
 
