@@ -122,7 +122,9 @@ class Speaker:
 
 
 def program(name):
-    path = BARE_TARGET / "thumbv7m-none-eabi" / "release" / name
+    """Where the program is that was built, if need be in a folder (`folder/name`)."""
+    folder, _, name = name.rpartition("/")
+    path = BARE_TARGET / folder / "thumbv7m-none-eabi" / "release" / name
     check(path.exists(), f"{path} has not been built")
     return path
 

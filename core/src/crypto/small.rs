@@ -1,6 +1,9 @@
 //! Ed25519 (RFC 8032) by the arithmetic of `salty`: less than half of the code of `ed25519-compact`, and many times the
 //! instructions. Both accept and refuse the same signatures, and make the same ones.
 
+// A point takes 512 octets, and a board's stack is small: what needs several is a function of its own, so that they are
+// gone when it returns.
+
 use salty::{CompressedY, EdwardsPoint, FieldElement, FieldImplementation, Scalar, Sha512};
 
 /// A secret key with its public half. Its memory is wiped at its end: a [`Scalar`] does that, be it used as a number or
@@ -32,6 +35,7 @@ impl Secret {
         self.public
     }
 
+    #[inline(never)]
     pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
         let nonce = Scalar::from_u512_le(&Sha512::new().updated(&self.prefix.0).updated(message).finalize());
         let r = (&nonce * &EdwardsPoint::basepoint()).compressed().0;
@@ -43,19 +47,49 @@ impl Secret {
     }
 }
 
+#[inline(never)]
 pub(super) fn verifies(key: &[u8; 32], signature: &[u8; 64], pieces: &[&[u8]]) -> bool {
-    let (Some(r), Some(s)) = (signature.first_chunk(), signature.last_chunk()) else { return false };
-    let s = Scalar::from_bytes(s);
+    difference(key, signature, pieces).is_some_and(|left_over| has_small_order(&left_over))
+}
+
+/// What the two sides of the equation differ by. As it is the cofactored one, that may be of small order.
+#[inline(never)]
+fn difference(key: &[u8; 32], signature: &[u8; 64], pieces: &[&[u8]]) -> Option<EdwardsPoint> {
+    let (r, s) = (signature.first_chunk()?, Scalar::from_bytes(signature.last_chunk()?));
     if !s.is_canonical() {
-        return false;
+        return None;
     }
-    let (Some(key_point), Some(r_point)) = (decode(key), decode(r)) else { return false };
-    let right = &(&challenge(r, key, pieces) * &key_point) + &r_point;
-    // The cofactored equation: what is left over may be of small order.
-    has_small_order(&(&(&s * &EdwardsPoint::basepoint()) + &-&right))
+    let minus_key = -&decode(key)?;
+    let minus_r = -&decode(r)?;
+    let mut sum = sum_of_products(&s, &challenge(r, key, pieces), &minus_key);
+    sum = &sum + &minus_r;
+    Some(sum)
+}
+
+/// `s` times the base point plus `k` times `point`, both at once. How long it takes depends on the numbers: they are
+/// known to everybody.
+#[inline(never)]
+fn sum_of_products(s: &Scalar, k: &Scalar, point: &EdwardsPoint) -> EdwardsPoint {
+    let base = EdwardsPoint::basepoint();
+    let both = &base + point;
+    let mut sum = EdwardsPoint::neutral_element();
+    for (s, k) in s.0.iter().zip(&k.0).rev() {
+        for bit in (0..8).rev() {
+            sum = &sum + &sum;
+            let addend = match (s >> bit & 1, k >> bit & 1) {
+                (0, 0) => continue,
+                (_, 0) => &base,
+                (0, _) => point,
+                _ => &both,
+            };
+            sum = &sum + addend;
+        }
+    }
+    sum
 }
 
 /// What ties a signature to its nonce, its key and its message.
+#[inline(never)]
 fn challenge(r: &[u8; 32], key: &[u8; 32], pieces: &[&[u8]]) -> Scalar {
     let mut hash = Sha512::new().updated(r).updated(key);
     for piece in pieces {
@@ -64,16 +98,36 @@ fn challenge(r: &[u8; 32], key: &[u8; 32], pieces: &[&[u8]]) -> Scalar {
     Scalar::from_u512_le(&hash.finalize())
 }
 
+/// The y of the four points of order 8, lowest octet first: two numbers, of which one is the negative of the other.
+const Y_OF_ORDER_8: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
 /// The point, unless it has a small order or is not encoded as it should be.
 fn decode(octets: &[u8; 32]) -> Option<EdwardsPoint> {
-    let point = CompressedY(*octets).decompressed().ok()?;
-    // Its y must be below 2^255 - 19, in 255 bits with the lowest octet first. (The bit above is the sign of x.)
-    let [lowest, middle @ .., highest] = octets;
-    let is_reduced = *lowest < 0xed || highest & 0x7f < 0x7f || middle.iter().any(|octet| *octet < 0xff);
-    (is_reduced && !has_small_order(&point)).then_some(point)
+    // Above its 255 bits stands the sign of x.
+    let mut y = *octets;
+    let [lowest, middle @ .., highest] = &mut y;
+    *highest &= 0x7f;
+    // 2^255 - 19 and more is not reduced; one less is -1, the y of the point of order 2. Those with y = 0 have order 4, and
+    // the one with y = 1 is neutral.
+    let is_minus_1_or_more = *lowest >= 0xec && *highest == 0x7f && middle.iter().all(|octet| *octet == 0xff);
+    let is_0_or_1 = *lowest <= 1 && *highest == 0 && middle.iter().all(|octet| *octet == 0);
+    if is_minus_1_or_more || is_0_or_1 || Y_OF_ORDER_8.contains(&y) {
+        return None;
+    }
+    CompressedY(*octets).decompressed().ok()
 }
 
 /// Only points of small order have x = 0 when multiplied by 4.
+#[inline(never)]
 fn has_small_order(point: &EdwardsPoint) -> bool {
     let double = point + point;
     (&double + &double).x() == FieldElement::ZERO
