@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 #[cfg(feature = "redb")]
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub struct Builder<D> {
     capacity: Option<Capacity>,
     seed: Option<[u8; 32]>,
     config: Config,
+    external_ip: Option<IpAddr>,
     patience: Duration,
     #[cfg(feature = "redb")]
     data: Option<Data>,
@@ -72,6 +73,7 @@ impl<D> Builder<D> {
             capacity: None,
             seed: None,
             config: Config::new([0; 32]),
+            external_ip: None,
             patience: Duration::from_secs(60),
             #[cfg(feature = "redb")]
             data: None,
@@ -124,6 +126,13 @@ impl<D> Builder<D> {
         self
     }
 
+    /// The node's address on the Internet, if it is known: the node then has an id that suits it (BEP 42), which others
+    /// prefer. An id that was given, or saved in the data directory, is kept if it does, and replaced if not.
+    pub const fn external_ip(mut self, ip: IpAddr) -> Self {
+        self.external_ip = Some(ip);
+        self
+    }
+
     /// Whether the node only asks and never answers (BEP 43; default: no). For who stays a few seconds, or cannot be
     /// reached.
     pub const fn read_only(mut self, read_only: bool) -> Self {
@@ -170,7 +179,7 @@ impl<D> Builder<D> {
     }
 
     pub(crate) fn parts(self) -> Result<Parts, BuildError> {
-        let Self { bind, also_bind, bootstrap, capacity, seed, mut config, patience, .. } = self;
+        let Self { bind, also_bind, bootstrap, capacity, seed, mut config, external_ip, patience, .. } = self;
         if let Some(second) = also_bind.filter(|second| second.is_ipv4() == bind.is_ipv4()) {
             return Err(BuildError::OneFamily { first: bind, second });
         }
@@ -188,12 +197,13 @@ impl<D> Builder<D> {
         }
         config.seed = match seed {
             Some(seed) => seed,
-            None => {
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(BuildError::Seed)?;
-                seed
-            }
+            None => random()?,
         };
+        if let Some(ip) = external_ip
+            && !config.id.is_some_and(|id| id.suits(ip))
+        {
+            config.id = Some(NodeId::for_ip(ip, random()?));
+        }
         let mut capacity = capacity.unwrap_or(if config.read_only { asking_only() } else { Capacity::home() });
         // Who names no sizes for IPv6 means the same for both.
         if capacity.contacts6 == 0 && (bind.is_ipv6() || also_bind.is_some()) {
@@ -232,6 +242,12 @@ impl<D> Builder<D> {
         }
         Ok(Parts { sockets, addrs, turn, clock, commands: async_channel::unbounded() })
     }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], BuildError> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).map_err(BuildError::Seed)?;
+    Ok(octets)
 }
 
 /// Where the node's data are.

@@ -1,6 +1,6 @@
 //! What can be written on the command line. Everything that is wrong in itself is refused here, before anything is sent.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -223,6 +223,9 @@ pub(crate) struct Node {
     /// Keep items, peers, the node's id and its contacts here, and begin with them after a restart or a crash
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// The node's address on the Internet: take an id that suits it (BEP 42), which other nodes prefer
+    #[arg(long, value_name = "IP")]
+    pub(crate) external_ip: Option<IpAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! What drives a node: the one place that knows of the runtimes. All else asks a [`Client`], which is the same for each,
 //! and [`wait`]s for it on its own thread.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) enum Runtime {
 }
 
 /// What a node is told, whatever drives it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Settings {
     /// One address, or one for each family; the default if none.
     pub(crate) bind: Vec<SocketAddr>,
@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) recording: Option<Recording>,
     /// The sizes of its tables, if not the default.
     pub(crate) capacity: Option<Capacity>,
+    /// Its address on the Internet, if it is known.
+    pub(crate) external_ip: Option<IpAddr>,
 }
 
 impl Settings {
@@ -60,6 +62,9 @@ impl Settings {
         }
         if let Some(recording) = self.recording {
             builder = builder.record(recording);
+        }
+        if let Some(ip) = self.external_ip {
+            builder = builder.external_ip(ip);
         }
         builder.bootstrap(self.bootstrap).read_only(self.read_only)
     }

@@ -5,7 +5,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bep44::core::MAX_BOOTSTRAP;
-use bep44::persist::DataDir;
 use bep44::replay::Recording;
 use bep44::turn::{Answered, Progress, Want};
 use bep44::{AnyItem, Capacity, Outcome};
@@ -41,28 +40,13 @@ fn guest_of(join: &Join, capacity: Option<Capacity>, output: &Output) -> Result<
     if bootstrap.is_empty() {
         return Err(Failure::refused("nobody to ask: give a node of the network with --bootstrap HOST:PORT"));
     }
-    start_with(join, bootstrap, true, None, capacity)
+    start(join, Settings { bootstrap, read_only: true, capacity, ..Settings::default() })
 }
 
-/// A node that listens where it was told to.
-pub(crate) fn start(
-    join: &Join,
-    bootstrap: Vec<SocketAddr>,
-    read_only: bool,
-    data: Option<DataDir>,
-) -> Result<Dht, Failure> {
-    start_with(join, bootstrap, read_only, data, None)
-}
-
-fn start_with(
-    join: &Join,
-    bootstrap: Vec<SocketAddr>,
-    read_only: bool,
-    data: Option<DataDir>,
-    capacity: Option<Capacity>,
-) -> Result<Dht, Failure> {
+/// A node with these `settings`, and what `join` says of all nodes.
+pub(crate) fn start(join: &Join, settings: Settings) -> Result<Dht, Failure> {
     // Who names only nodes of that network means that network.
-    let means_ipv6 = !bootstrap.is_empty() && bootstrap.iter().all(SocketAddr::is_ipv6);
+    let means_ipv6 = !settings.bootstrap.is_empty() && settings.bootstrap.iter().all(SocketAddr::is_ipv6);
     let any_ipv6 = || (Ipv6Addr::UNSPECIFIED, 0).into();
     let bind = if join.bind.is_empty() && means_ipv6 { vec![any_ipv6()] } else { join.bind.clone() };
     if bind.len() > 2 {
@@ -73,7 +57,7 @@ fn start_with(
     }
     let recording = join.record.as_ref().map(Recording::create).transpose()?;
     let timeout = Some(join.timeout);
-    Ok(Dht::start(join.runtime, Settings { bind, bootstrap, read_only, timeout, data, recording, capacity })?)
+    Ok(Dht::start(join.runtime, Settings { bind, timeout, recording, ..settings })?)
 }
 
 /// The addresses to join through: those given, or the public ones. None if nothing but this host can be reached.

@@ -12,7 +12,7 @@ use bep44::{AnyItem, Error};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Node};
-use crate::driver::wait;
+use crate::driver::{Settings, wait};
 use crate::failure::{Failure, rejections};
 use crate::network::{bootstrap, start};
 use crate::output::{BAD, DIM, GOOD, Output, STRONG, count, time};
@@ -43,7 +43,8 @@ pub(crate) fn run(args: &Node, join: &Join, output: &Output) -> Result<(), Failu
         bootstrap => bootstrap?,
     };
     let has_bootstrap = !bootstrap.is_empty();
-    let dht = start(join, bootstrap, args.read_only, data)?;
+    let (read_only, external_ip) = (args.read_only, args.external_ip);
+    let dht = start(join, Settings { bootstrap, read_only, data, external_ip, ..Settings::default() })?;
     let (addr, id) = (dht.local_addr(), dht.id());
     let addrs: Vec<String> = dht.local_addrs().iter().map(ToString::to_string).collect();
     output.object(&json!({ "event": "listening", "addr": addr.to_string(), "addrs": addrs, "id": id.to_string() }));

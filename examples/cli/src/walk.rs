@@ -4,7 +4,7 @@ use bep44::turn::{Answered, Want};
 use serde_json::{Value, json};
 
 use crate::args::{Join, Lookup, Ping};
-use crate::driver::wait;
+use crate::driver::{Settings, wait};
 use crate::failure::Failure;
 use crate::network::{ask_and_show, guest, resolve, start};
 use crate::output::{DIM, GOOD, Output, STRONG, count, time};
@@ -17,7 +17,7 @@ pub(crate) fn ping(args: &Ping, join: &Join, output: &Output) -> Result<(), Fail
     let Some(addr) = addrs.into_iter().find(|addr| join.listens_in_family_of(addr)) else {
         return Err(Failure::refused("no address that can be reached from here is known for this host"));
     };
-    let dht = start(join, vec![addr], true, None)?;
+    let dht = start(join, Settings { bootstrap: vec![addr], read_only: true, ..Settings::default() })?;
     let progress = output.progress("waiting for an answer");
     let node = wait(dht.ping(addr))?;
     drop(progress);

@@ -52,6 +52,8 @@ pub fn points(octets: &[u8]) {
     let id = NodeId::from_slice(octets).unwrap_or(NodeId::new(outside([1; 20])));
     let target = Target::from_slice(octets).unwrap_or(Target::new(outside([1; 20])));
     outside((id.as_bytes(), target.as_bytes(), Target::from(id), id.distance(&target).shared_prefix()));
+    let ip = outside(SocketAddr::from(([127, 0, 0, 1], 6_881))).ip();
+    outside((NodeId::for_ip(ip, outside([1; 20])), id.suits(ip)));
 
     if let Some(addr) = CompactAddr::from_compact(octets) {
         let other = CompactAddr::from(outside(SocketAddr::from(([127, 0, 0, 1], 6_881))));

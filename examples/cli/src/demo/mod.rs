@@ -107,16 +107,7 @@ fn expect(held: bool, otherwise: &str) -> Result<(), String> {
 /// A node that joins through the first; with `read_only` it asks and does not answer, as one-shot commands do.
 fn node(runtime: Runtime, network: &[Dht], read_only: bool) -> Result<Dht, bep44::BuildError> {
     let bootstrap = network.first().map(|first| first.local_addr()).into_iter().collect();
-    let settings = Settings {
-        bind: vec![LOOPBACK],
-        bootstrap,
-        read_only,
-        timeout: None,
-        data: None,
-        recording: None,
-        capacity: None,
-    };
-    Dht::start(runtime, settings)
+    Dht::start(runtime, Settings { bind: vec![LOOPBACK], bootstrap, read_only, ..Settings::default() })
 }
 
 fn start(runtime: Runtime, network: &mut Vec<Dht>) -> Shown {

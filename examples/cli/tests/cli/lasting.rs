@@ -71,6 +71,23 @@ fn a_restart_and_a_crash() {
 }
 
 #[test]
+fn an_id_suits_the_address_that_is_given_and_is_kept_as_long_as_it_does() {
+    let directory = Directory::new();
+    let (data, first, second) = (directory.path("data"), "203.0.113.7", "198.51.100.7");
+    let id_at = |ip: &str| {
+        let node = Node::with(None, &["--data", &data, "--external-ip", ip]);
+        let id: bep44::core::NodeId = node.id.parse().unwrap();
+        assert_eq!(node.signal("TERM"), Some(0));
+        id
+    };
+    let id = id_at(first);
+    assert!(id.suits(first.parse().unwrap()));
+    assert_eq!(id_at(first), id);
+    let moved = id_at(second);
+    assert!(moved.suits(second.parse().unwrap()) && moved != id);
+}
+
+#[test]
 fn a_directory_is_refused_before_anything_is_sent() {
     let directory = Directory::new();
     let data = directory.path("data");
