@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bep44_core::Capacity;
 use bep44_trace::{Addr, Call, Difference, ItemRecord, OutcomeRecord, Output, OutputRecord, Start, StoredRecord, Told};
 
 use super::message::{self, Field, octets};
@@ -43,7 +44,17 @@ impl Shown {
         fields.extend([local, local6].into_iter().flatten().map(|own| ("address".to_owned(), addr(own))));
         fields.push(("outputs".to_owned(), format!("{outputs:?}").to_lowercase()));
         fields.push(("read_only".to_owned(), config.read_only.to_string()));
-        fields.push(("capacity".to_owned(), format!("{capacity:?}")));
+        let Capacity { contacts, contacts6, transactions, queries, items, values, peers } = *capacity;
+        let sizes = [
+            ("contacts", contacts),
+            ("contacts6", contacts6),
+            ("transactions", transactions),
+            ("queries", queries),
+            ("items", items),
+            ("values", values),
+            ("peers", peers),
+        ];
+        fields.extend(sizes.map(|(name, size)| (name.to_owned(), size.to_string())));
         Self::new("start", fields)
     }
 

@@ -120,9 +120,17 @@ fn dump_step_until_and_packets() {
 
     let dump = run(&["replay", &trace, "--dump"]);
     assert_eq!(dump.status, Some(0));
-    for shown in
-        ["put v=\"5:hello\"", "query put", "a.v=\"hello\"", "answer", "event: ended", "accepted=2", "identical"]
-    {
+    for shown in [
+        "start by=",
+        "contacts=64 contacts6=",
+        "put v=\"5:hello\"",
+        "query put",
+        "a.v=\"hello\"",
+        "answer",
+        "event: ended",
+        "accepted=2",
+        "identical",
+    ] {
         assert!(dump.stdout.contains(shown), "{shown} in {dump:?}");
     }
     assert!(!dump.stdout.contains("poll_timeout"));
