@@ -14,7 +14,7 @@ use crate::id::Target;
 use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
 use crate::list::{Empty, Slots};
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 
 /// Peers of one info-hash at most: five times what fits into an answer of 1,024 octets.
 const MAX_PER_TORRENT: usize = 512;
@@ -106,7 +106,8 @@ pub struct Peer {
 #[derive(Debug)]
 pub(crate) struct Peers<'m> {
     records: Slots<'m, PeerSlot>,
-    lifetime: Duration,
+    /// In microseconds.
+    lifetime: u64,
     index: Index,
     sources: Sources,
     /// The records that were never used are those from here on.
@@ -124,7 +125,7 @@ impl<'m> Peers<'m> {
         let sources = Sources::new(hash_key, records.len(), 0);
         Self {
             records,
-            lifetime,
+            lifetime: micros(lifetime),
             index: Index::new(hash_key),
             sources,
             unused: 0,
@@ -157,7 +158,7 @@ impl<'m> Peers<'m> {
     /// Enters a peer, or begins its life anew. `addr` has the address that the announcement came from, which its token
     /// proves, and the port that it names. False if there are no records at all.
     pub(crate) fn announce(&mut self, now: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {
-        self.enter(now + self.lifetime, info_hash, addr, seed)
+        self.enter(now.after_micros(self.lifetime), info_hash, addr, seed)
     }
 
     /// Takes back a peer that an earlier node knew, and that has `remaining` to live (at most the lifetime). Says whether
@@ -175,7 +176,7 @@ impl<'m> Peers<'m> {
         if remaining.is_zero() || is_known {
             return false;
         }
-        self.enter(now + remaining.min(self.lifetime), info_hash, addr, seed)
+        self.enter(now.after_micros(micros(remaining).min(self.lifetime)), info_hash, addr, seed)
     }
 
     fn enter(&mut self, expires: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {

@@ -238,7 +238,7 @@ impl<'m> Transactions<'m> {
         let oldest = self.order.oldest()?;
         let record = self.slots.get(oldest.index())?;
         // One that nobody waits for is still welcome, but not where there is no room for others.
-        if record.sent.after_micros(FULL_TIMEOUT) <= now || (record.age == Age::Overdue && self.is_full()) {
+        if record.sent.after_micros(FULL_TIMEOUT.into()) <= now || (record.age == Age::Overdue && self.is_full()) {
             return self.close(oldest).map(Elapsed::TimedOut);
         }
         let mut next = Some(oldest);
@@ -262,14 +262,14 @@ impl<'m> Transactions<'m> {
     /// When [`elapse`](Self::elapse) has something to say.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let oldest = self.slots.get(self.order.oldest()?.index())?;
-        let mut next = oldest.sent.after_micros(FULL_TIMEOUT);
+        let mut next = oldest.sent.after_micros(FULL_TIMEOUT.into());
         for slot in self.order.iter(&self.slots) {
             let record = self.slots.get(slot.index())?;
             match record.age {
                 Age::Overdue => {}
-                Age::Late => next = next.min(record.sent.after_micros(self.round_trip.patience())),
+                Age::Late => next = next.min(record.sent.after_micros(self.round_trip.patience().into())),
                 Age::Fresh => {
-                    next = next.min(record.sent.after_micros(self.round_trip.short()));
+                    next = next.min(record.sent.after_micros(self.round_trip.short().into()));
                     break;
                 }
             }

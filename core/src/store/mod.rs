@@ -46,7 +46,7 @@ use crate::id::Target;
 use crate::item::{ImmutableItem, Item, MutableItem};
 use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
 use crate::list::{Empty, Slots};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 
 /// Octets of a mutable item besides salt and value: key, signature, sequence number, length of the salt.
 const MUTABLE_HEAD: usize = 32 + 64 + 8 + 1;
@@ -265,7 +265,8 @@ struct Displaced {
 pub(crate) struct Store<'m> {
     records: Slots<'m, ItemSlot>,
     arena: Arena<'m>,
-    lifetime: Duration,
+    /// In microseconds.
+    lifetime: u64,
     reports_wanted: bool,
     index: Index,
     sources: Sources,
@@ -300,7 +301,7 @@ impl<'m> Store<'m> {
         Self {
             records,
             arena,
-            lifetime,
+            lifetime: micros(lifetime),
             reports_wanted,
             index: Index::new(hash_key),
             sources,
@@ -409,7 +410,7 @@ impl<'m> Store<'m> {
             return Ok(0);
         }
         let source = self.sources.group_of(&self.records, &source.network().to_le_bytes());
-        self.put(target, item, Claim::Stranger { source, expires: now + self.lifetime }, false)
+        self.put(target, item, Claim::Stranger { source, expires: now.after_micros(self.lifetime) }, false)
     }
 
     /// Takes back an item that the host was told of in an earlier life, and that has `remaining` to live (at most the
@@ -434,7 +435,7 @@ impl<'m> Store<'m> {
             return Ok(false);
         }
         let source = self.sources.group_of(&self.records, target.as_bytes());
-        let expires = now + remaining.min(self.lifetime);
+        let expires = now.after_micros(micros(remaining).min(self.lifetime));
         self.put(target, item, Claim::Stranger { source, expires }, true).map(|_evicted| true)
     }
 
@@ -442,7 +443,7 @@ impl<'m> Store<'m> {
     pub(crate) fn refresh(&mut self, now: Instant, target: &Target, mutable: bool) -> bool {
         let kind = if mutable { Kind::Mutable } else { Kind::Immutable };
         let Some(slot) = self.find(target, kind) else { return false };
-        let expires = now + self.lifetime;
+        let expires = now.after_micros(self.lifetime);
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
         if record.kept {
             return true;

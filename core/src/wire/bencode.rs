@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::divide::by_ten;
+
 /// How deep lists and dicts may nest in a canonical value, the outermost counted as 1. The deepest value that fits into
 /// the 1,000 octets of BEP 44 has 500 levels.
 pub const MAX_DEPTH: usize = 512;
@@ -326,8 +328,9 @@ impl<'b> Writer<'b> {
         let mut digits = [0; 20];
         let mut start = digits.len();
         for digit in digits.iter_mut().rev() {
-            *digit = b'0' | (value % 10) as u8;
-            value /= 10;
+            let (rest, last) = by_ten(value);
+            *digit = b'0' | last;
+            value = rest;
             start = start.saturating_sub(1);
             if value == 0 {
                 break;
