@@ -90,10 +90,8 @@ impl<'m, T: Copy> List<'m, T> {
     pub fn insert(&mut self, at: usize, value: T) -> Result<(), T> {
         // An empty tail: `at` is one past the end, and the range ends before it begins.
         let Some(tail @ [.., _]) = self.slots.get_mut(at..=self.len) else { return Err(value) };
-        tail.copy_within(..tail.len() - 1, 1);
-        if let Some(first) = tail.first_mut() {
-            *first = value;
-        }
+        // Each takes what was before it. (Not `copy_within`: see `move_down` in the arena.)
+        tail.iter_mut().fold(value, |before, slot| core::mem::replace(slot, before));
         self.len += 1;
         Ok(())
     }
@@ -101,9 +99,9 @@ impl<'m, T: Copy> List<'m, T> {
     /// Takes out the entry at `at` and moves what follows down by one.
     pub fn remove(&mut self, at: usize) {
         if let Some(tail) = self.slots.get_mut(at..self.len)
-            && !tail.is_empty()
+            && let Some(&last) = tail.last()
         {
-            tail.copy_within(1.., 0);
+            tail.iter_mut().rev().fold(last, |behind, slot| core::mem::replace(slot, behind));
             self.len -= 1;
         }
     }
