@@ -11,7 +11,7 @@
 use crate::addr::{CompactAddr, Family};
 use crate::fair::{Group, SOURCE, Sourced, Sources};
 use crate::id::Target;
-use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
+use crate::links::{Chain, Chained, Expiring, Index, Link, Linked, Order, Slot};
 use crate::list::{Empty, Slots};
 use crate::rng::Rng;
 use crate::time::{Duration, Instant, micros};
@@ -29,8 +29,8 @@ pub struct PeerSlot {
     info_hash: Target,
     addr: CompactAddr,
     seed: bool,
-    age: Link,
-    by_source: Link,
+    /// For the orders [`AGE`] and [`SOURCE`].
+    links: [Link; 2],
     // These two may have nothing to do with the peer in this record; see `Chain` and `Group`.
     chain: Chain,
     group: Order<SOURCE>,
@@ -42,28 +42,24 @@ impl Empty for PeerSlot {
         info_hash: Target::ZERO,
         addr: CompactAddr::UNSPECIFIED,
         seed: false,
-        age: Link::EMPTY,
-        by_source: Link::EMPTY,
+        links: [Link::EMPTY; 2],
         chain: Chain::EMPTY,
         group: Order::EMPTY,
     };
 }
 
-impl Linked<AGE> for PeerSlot {
-    fn link(&self) -> &Link {
-        &self.age
+impl Linked for PeerSlot {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.age
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
-impl Linked<SOURCE> for PeerSlot {
-    fn link(&self) -> &Link {
-        &self.by_source
-    }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.by_source
+impl Expiring for PeerSlot {
+    fn expires(&self) -> Instant {
+        self.expires
     }
 }
 
@@ -83,9 +79,6 @@ impl Sourced for PeerSlot {
     }
     fn set_group(&mut self, group: Group) {
         self.group = group.order;
-    }
-    fn expires(&self) -> Instant {
-        self.expires
     }
 }
 
@@ -222,7 +215,7 @@ impl<'m> Peers<'m> {
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
         (record.info_hash, record.addr, record.seed, record.expires) = (*info_hash, addr, seed, expires);
         Index::insert(&mut self.records, slot, self.index.hash(info_hash.as_bytes()));
-        self.live.place(&mut self.records, slot, |record| record.expires);
+        self.live.place(&mut self.records, slot);
         self.sources.enter(&mut self.records, slot, source, 0);
         true
     }
@@ -232,7 +225,7 @@ impl<'m> Peers<'m> {
         (record.expires, record.seed) = (expires, seed);
         let network = record.addr.network();
         self.live.remove(&mut self.records, slot);
-        self.live.place(&mut self.records, slot, |record| record.expires);
+        self.live.place(&mut self.records, slot);
         let source = self.sources.group_of(&self.records, &network.to_le_bytes());
         Sources::renew(&mut self.records, slot, source);
         true

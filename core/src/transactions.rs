@@ -84,7 +84,7 @@ pub struct Transaction {
     node: Option<NodeId>,
     addr: CompactAddr,
     sent: Instant,
-    order: Link,
+    links: [Link; 1],
     chain: Chain,
 }
 
@@ -97,18 +97,18 @@ impl Empty for Transaction {
         node: None,
         addr: CompactAddr::UNSPECIFIED,
         sent: Instant::ZERO,
-        order: Link::EMPTY,
+        links: [Link::EMPTY],
         chain: Chain::EMPTY,
     };
 }
 
-impl Linked<0> for Transaction {
-    fn link(&self) -> &Link {
-        &self.order
+impl Linked for Transaction {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
 
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.order
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 

@@ -118,8 +118,8 @@ pub struct QuerySlot {
     pub(super) follows: bool,
     /// The highest sequence number that has been told.
     pub(super) told: Option<i64>,
-    pub(super) ready: Link,
-    pub(super) untold: Link,
+    /// For the orders [`READY`] and [`UNTOLD`].
+    links: [Link; 2],
 }
 
 impl Empty for QuerySlot {
@@ -151,28 +151,17 @@ impl Empty for QuerySlot {
         own: Storing::Unsent,
         follows: false,
         told: None,
-        ready: Link::EMPTY,
-        untold: Link::EMPTY,
+        links: [Link::EMPTY; 2],
     };
 }
 
-impl Linked<READY> for QuerySlot {
-    fn link(&self) -> &Link {
-        &self.ready
+impl Linked for QuerySlot {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
 
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.ready
-    }
-}
-
-impl Linked<UNTOLD> for QuerySlot {
-    fn link(&self) -> &Link {
-        &self.untold
-    }
-
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.untold
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
@@ -188,8 +177,7 @@ impl QuerySlot {
         self.phase = Phase::Free;
         self.in_ready = false;
         self.in_untold = false;
-        self.ready = Link::EMPTY;
-        self.untold = Link::EMPTY;
+        self.links = [Link::EMPTY; 2];
     }
 
     pub(super) fn begin(&mut self, now: Instant, target: Target, aim: Aim, family: Family) {

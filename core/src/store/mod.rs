@@ -41,10 +41,10 @@ pub use self::kept::{Kept, LastAnnouncement};
 use crate::addr::CompactAddr;
 use crate::crypto::{PublicKey, Signature};
 use crate::event::Event;
-use crate::fair::{Group, SOURCE, Sourced, Sources};
+use crate::fair::{Group, Sourced, Sources};
 use crate::id::Target;
 use crate::item::{ImmutableItem, Item, MutableItem};
-use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
+use crate::links::{Chain, Chained, Expiring, Index, Link, Linked, Order, Slot};
 use crate::list::{Empty, Slots};
 use crate::time::{Duration, Instant, micros};
 
@@ -102,9 +102,8 @@ pub struct ItemSlot {
     kept: bool,
     last: LastAnnouncement,
     source: Option<Slot>,
-    age: Link,
-    by_source: Link,
-    report: Link,
+    /// For the orders [`AGE`], [`SOURCE`](crate::fair::SOURCE) and [`REPORT`].
+    links: [Link; 3],
     // These two may have nothing to do with the item in this record; see `Chain` and `Group`.
     chain: Chain,
     group: Group,
@@ -121,9 +120,7 @@ impl Empty for ItemSlot {
         kept: false,
         last: LastAnnouncement::Never,
         source: None,
-        age: Link::EMPTY,
-        by_source: Link::EMPTY,
-        report: Link::EMPTY,
+        links: [Link::EMPTY; 3],
         chain: Chain::EMPTY,
         group: Group::EMPTY,
     };
@@ -136,30 +133,18 @@ impl ItemSlot {
     }
 }
 
-impl Linked<AGE> for ItemSlot {
-    fn link(&self) -> &Link {
-        &self.age
+impl Linked for ItemSlot {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.age
-    }
-}
-
-impl Linked<SOURCE> for ItemSlot {
-    fn link(&self) -> &Link {
-        &self.by_source
-    }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.by_source
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
-impl Linked<REPORT> for ItemSlot {
-    fn link(&self) -> &Link {
-        &self.report
-    }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.report
+impl Expiring for ItemSlot {
+    fn expires(&self) -> Instant {
+        self.expires
     }
 }
 
@@ -178,9 +163,6 @@ impl Sourced for ItemSlot {
     }
     fn set_group(&mut self, group: Group) {
         self.group = group;
-    }
-    fn expires(&self) -> Instant {
-        self.expires
     }
 }
 
@@ -451,7 +433,7 @@ impl<'m> Store<'m> {
         let source = record.source;
         record.expires = expires;
         self.live.remove(&mut self.records, slot);
-        self.live.place(&mut self.records, slot, |record| record.expires);
+        self.live.place(&mut self.records, slot);
         Sources::renew(&mut self.records, slot, source);
         self.note(slot, Pending::Refreshed);
         true
@@ -527,10 +509,10 @@ impl<'m> Store<'m> {
         let Some(record) = self.records.get(slot.index()) else { return };
         let (source, octets) = (record.source, record.octets());
         if record.kept {
-            self.kept.place(&mut self.records, slot, |record| record.expires);
+            self.kept.place(&mut self.records, slot);
             self.kept_octets += octets as usize;
         } else {
-            self.live.place(&mut self.records, slot, |record| record.expires);
+            self.live.place(&mut self.records, slot);
             self.sources.enter(&mut self.records, slot, source, octets);
         }
     }
