@@ -182,7 +182,8 @@ impl Node<'_> {
 
     /// Whether storing was spared, in both families.
     fn was_skipped(&self, query: &QuerySlot) -> bool {
-        [Some(query), self.twin_of(query)].into_iter().flatten().all(|query| query.own == Storing::Skipped)
+        let spared = |query: &QuerySlot| query.own == Storing::Skipped;
+        spared(query) && self.twin_of(query).is_none_or(spared)
     }
 
     /// What is told of an announcement that has ended. Its query is free then.
