@@ -15,6 +15,7 @@
 //! and one that floods a full table displaces an eighth of it. A network with one record is never above its share.
 
 use crate::links::{Expiring, Index, Order, Slot};
+use crate::time::Instant;
 
 /// The number of the order in which the records of one group stand.
 pub(crate) const SOURCE: usize = 1;
@@ -141,7 +142,9 @@ impl Sources {
             return own.order.oldest();
         }
         let oldest = |source: &Option<Slot>| Self::get(table, *source)?.order.oldest();
-        self.above.iter().filter_map(oldest).min_by_key(|slot| table.get(slot.index()).map(T::expires))
+        let expires = |slot: Slot| table.get(slot.index()).map_or(Instant::FAR, T::expires);
+        let slots = self.above.iter().filter_map(oldest);
+        slots.reduce(|first, slot| if expires(slot) < expires(first) { slot } else { first })
     }
 }
 

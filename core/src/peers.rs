@@ -175,30 +175,28 @@ impl<'m> Peers<'m> {
     fn enter(&mut self, expires: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {
         let network = addr.network();
         let (mut same, mut count, mut kin_count) = (None, 0, 0);
-        let mut oldest: Option<(Instant, Slot)> = None;
-        let mut oldest_kin = oldest;
+        let (mut oldest, mut oldest_kin) = (None, None);
         for (slot, record) in self.of(info_hash) {
             if record.addr == addr {
                 same = Some(slot);
                 break;
             }
-            let age = (record.expires, slot);
             count += 1;
-            oldest = Some(oldest.map_or(age, |oldest| oldest.min(age)));
+            oldest = self.older(oldest, slot);
             if record.addr.network() == network {
                 kin_count += 1;
-                oldest_kin = Some(oldest_kin.map_or(age, |oldest| oldest.min(age)));
+                oldest_kin = self.older(oldest_kin, slot);
             }
         }
         if let Some(slot) = same {
             return self.refresh(slot, expires, seed);
         }
 
-        let source = self.sources.group_of(&self.records, &network.to_le_bytes());
+        let source = self.source_of(&addr);
         if count >= self.cap() {
             let kin_has_share = kin_count >= (self.cap() / 8).max(1);
             let victim = if kin_has_share { oldest_kin } else { oldest };
-            if let Some((_, slot)) = victim {
+            if let Some(slot) = victim {
                 self.discard(slot);
             }
         }
@@ -223,12 +221,25 @@ impl<'m> Peers<'m> {
     fn refresh(&mut self, slot: Slot, expires: Instant, seed: bool) -> bool {
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
         (record.expires, record.seed) = (expires, seed);
-        let network = record.addr.network();
+        let addr = record.addr;
         self.live.remove(&mut self.records, slot);
         self.live.place(&mut self.records, slot);
-        let source = self.sources.group_of(&self.records, &network.to_le_bytes());
+        let source = self.source_of(&addr);
         Sources::renew(&mut self.records, slot, source);
         true
+    }
+
+    /// Which of two expires first; of those that expire at once, the one of the lower number.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn older(&self, one: Option<Slot>, other: Slot) -> Option<Slot> {
+        let age = |slot: Slot| (self.record(slot).map_or(Instant::FAR, |record| record.expires), slot);
+        one.filter(|one| age(*one) < age(other)).or(Some(other))
+    }
+
+    /// The group of those in the network of `addr`.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn source_of(&self, addr: &CompactAddr) -> Option<Slot> {
+        self.sources.group_of(&self.records, &addr.network().to_le_bytes())
     }
 
     fn acquire(&mut self) -> Option<Slot> {
@@ -245,7 +256,7 @@ impl<'m> Peers<'m> {
     fn discard(&mut self, slot: Slot) {
         let Some(record) = self.record(slot) else { return };
         let hash = self.index.hash(record.info_hash.as_bytes());
-        let source = self.sources.group_of(&self.records, &record.addr.network().to_le_bytes());
+        let source = self.source_of(&record.addr);
         Index::remove(&mut self.records, slot, hash);
         self.live.remove(&mut self.records, slot);
         self.sources.leave(&mut self.records, slot, source, 0);

@@ -10,7 +10,7 @@ use core::ops::Range;
 
 use crate::addr::CompactAddr;
 use crate::id::{Distance, ID_LEN, NodeId, Target};
-use crate::list::{Empty, List, Slots};
+use crate::list::{Empty, List, Slots, last_to_front};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -236,9 +236,9 @@ impl<'m> Table<'m> {
             let at = found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
             // Push and rotate: the panic-free way to insert.
             if found.push((distance, contact)).is_ok()
-                && let Some(tail @ [_, ..]) = found.get_mut(at..)
+                && let Some(tail) = found.get_mut(at..)
             {
-                tail.rotate_right(1);
+                last_to_front(tail);
             }
         }
     }
@@ -265,9 +265,12 @@ impl<'m> Table<'m> {
             return None;
         }
         let offset = best.start;
-        let worst = |contact: &Contact| (core::cmp::Reverse(contact.failures), contact.last_seen);
-        let bucket = self.contacts.get(best)?;
-        bucket.iter().enumerate().min_by_key(|(_, contact)| worst(contact)).map(|(at, _)| offset + at)
+        let is_worse = |one: &Contact, than: &Contact| {
+            one.failures > than.failures || (one.failures == than.failures && one.last_seen < than.last_seen)
+        };
+        let members = self.contacts.get(best)?.iter().enumerate();
+        let worst = members.reduce(|worst, next| if is_worse(next.1, worst.1) { next } else { worst });
+        worst.map(|(at, _)| offset + at)
     }
 
     /// Notes that the node answered a question of ours, and makes it a contact if there is room.
@@ -368,14 +371,15 @@ impl<'m> Table<'m> {
 
     /// When the next contact becomes questionable, or the next bucket needs a refresh.
     pub(crate) fn next_due(&self) -> Instant {
-        let quiet = self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER);
-        let probe = quiet.map(|contact| {
-            if contact.failures > 0 { contact.last_seen } else { contact.last_seen.after_micros(QUIET.into()) }
-        });
-        let refresh =
-            self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed).after_micros(QUIET.into()));
-        let hastened = (self.hastened != 0).then_some(Instant::ZERO);
-        probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
+        let mut due = if self.hastened == 0 { Instant::FAR } else { Instant::ZERO };
+        for contact in self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER) {
+            let patience = if contact.failures > 0 { 0 } else { QUIET };
+            due = due.min(contact.last_seen.after_micros(patience.into()));
+        }
+        for changed in self.changed.iter().take(self.buckets()) {
+            due = due.min(self.moment(*changed).after_micros(QUIET.into()));
+        }
+        due
     }
 
     /// How many buckets there are to keep fresh: those up to the deepest with a contact, whose shared entry is the last.
