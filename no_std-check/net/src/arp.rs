@@ -138,13 +138,17 @@ struct Arp {
 
 impl Arp {
     fn parse(message: &[u8]) -> Option<Self> {
-        let [kind @ .., o0, o1, m0, m1, m2, m3, m4, m5, s0, s1, s2, s3, _, _, _, _, _, _, t0, t1, t2, t3] =
-            message.first_chunk::<MESSAGE>()?;
+        // In pieces, so that each is copied as a whole.
+        let (kind, rest) = message.first_chunk::<MESSAGE>()?.split_first_chunk()?;
+        let (operation, rest) = rest.split_first_chunk()?;
+        let (mac, rest) = rest.split_first_chunk()?;
+        let (sender, rest) = rest.split_first_chunk::<4>()?;
+        let target = rest.last_chunk::<4>()?;
         (*kind == KIND).then_some(Self {
-            operation: u16::from_be_bytes([*o0, *o1]),
-            mac: [*m0, *m1, *m2, *m3, *m4, *m5],
-            sender: Ipv4Addr::new(*s0, *s1, *s2, *s3),
-            target: Ipv4Addr::new(*t0, *t1, *t2, *t3),
+            operation: u16::from_be_bytes(*operation),
+            mac: *mac,
+            sender: (*sender).into(),
+            target: (*target).into(),
         })
     }
 }
