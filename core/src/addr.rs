@@ -193,7 +193,7 @@ impl CompactAddr {
 
     /// Appends the compact form; `None`, and nothing is written, if there is no room.
     #[must_use]
-    pub fn write_compact<const N: usize>(&self, out: &mut heapless::Vec<u8, N>) -> Option<()> {
+    pub fn write_compact(&self, out: &mut heapless::vec::VecView<u8>) -> Option<()> {
         if out.capacity() - out.len() < self.family().compact_len() {
             return None;
         }
@@ -262,6 +262,7 @@ impl CompactAddr {
     /// The network that the address belongs to, as a number: its /24 (IPv4) or /48 (IPv6). One holder of addresses
     /// commonly has a whole such network, so quotas and budgets count by it.
     #[must_use]
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn network(&self) -> u64 {
         match self {
             Self::V4([a, b, c, _], _) => u64::from(u32::from_be_bytes([0, *a, *b, *c])),

@@ -38,7 +38,7 @@ pub struct Config {
     /// How long an item is kept that nobody announces again (BEP 44: 2 hours).
     pub item_lifetime: Duration,
     /// How often an item that the node keeps is announced again (BEP 44: once an hour). Up to a sixth sooner, drawn anew
-    /// each time; at least a minute.
+    /// each time; at least a minute, and 49 days at most.
     pub keep_interval: Duration,
     /// How long a peer is kept that does not announce again. No BEP says; others keep them for 30 to 45 minutes, and
     /// clients announce again after 15 to 30.
@@ -73,10 +73,15 @@ impl Config {
     }
 }
 
+/// The shortest interval between two announcements of a kept item, in milliseconds. Below it, announcing would only be a
+/// flood.
+const MIN_KEEP_INTERVAL: u32 = 60 * 1_000;
+
 /// What a node still needs of its settings once its tables are made. Its seed is not among it.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) keep_interval: Duration,
+    /// In milliseconds.
+    pub(crate) keep_interval: u32,
     pub(crate) parallelism: Parallelism,
     pub(crate) version: Option<[u8; 4]>,
     pub(crate) superfluous_target: bool,
@@ -86,6 +91,8 @@ pub(crate) struct Settings {
 impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         let Config { keep_interval, parallelism, version, superfluous_target, read_only, .. } = *config;
+        let millis = keep_interval.as_secs().saturating_mul(1_000).saturating_add(keep_interval.subsec_millis().into());
+        let keep_interval = u32::try_from(millis).unwrap_or(u32::MAX).max(MIN_KEEP_INTERVAL);
         Self { keep_interval, parallelism, version, superfluous_target, read_only }
     }
 }

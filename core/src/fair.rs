@@ -14,7 +14,7 @@
 //! So a network that flooded the table while it was empty gives way first, however eagerly it refreshes what it stored,
 //! and one that floods a full table displaces an eighth of it. A network with one record is never above its share.
 
-use crate::links::{Index, Linked, Order, Slot};
+use crate::links::{Expiring, Index, Order, Slot};
 use crate::time::Instant;
 
 /// The number of the order in which the records of one group stand.
@@ -35,11 +35,10 @@ impl Group {
 }
 
 /// A record that stands in a group, and in which a group is kept.
-pub(crate) trait Sourced: Linked<SOURCE> {
+pub(crate) trait Sourced: Expiring {
     /// The group that is kept in this record, whoever is in it.
     fn group(&self) -> Group;
     fn set_group(&mut self, group: Group);
-    fn expires(&self) -> Instant;
 }
 
 /// The groups of a table.
@@ -80,7 +79,7 @@ impl Sources {
     /// Enters a record of `octets` octets, whose expiry is set already, into the group `source`.
     pub(crate) fn enter<T: Sourced>(&mut self, table: &mut [T], slot: Slot, source: Option<Slot>, octets: u32) {
         let Some(mut group) = Self::get(table, source) else { return };
-        group.order.place(table, slot, T::expires);
+        group.order.place(table, slot);
         group.octets = group.octets.saturating_add(octets);
         self.settle(table, source, group);
     }
@@ -110,9 +109,15 @@ impl Sources {
         }
     }
 
-    /// Writes a changed group back and notes whether it is above its share.
+    /// Writes a changed group back.
     fn settle<T: Sourced>(&mut self, table: &mut [T], source: Option<Slot>, group: Group) {
         Self::put_back(table, source, group);
+        self.judge(source, group);
+    }
+
+    /// Notes whether a group is above its share. Apart, so that there is one of it for all tables.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn judge(&mut self, source: Option<Slot>, group: Group) {
         let len = group.order.len();
         let is_above = len > 1 && (len > self.records || group.octets as usize > self.octets);
         let noted = self.above.iter_mut().find(|above| **above == source);
@@ -137,7 +142,9 @@ impl Sources {
             return own.order.oldest();
         }
         let oldest = |source: &Option<Slot>| Self::get(table, *source)?.order.oldest();
-        self.above.iter().filter_map(oldest).min_by_key(|slot| table.get(slot.index()).map(T::expires))
+        let expires = |slot: Slot| table.get(slot.index()).map_or(Instant::FAR, T::expires);
+        let slots = self.above.iter().filter_map(oldest);
+        slots.reduce(|first, slot| if expires(slot) < expires(first) { slot } else { first })
     }
 }
 

@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::crypto::{PublicKey, SecretKey, Signature, sha1};
 use crate::id::Target;
+use crate::wire::Key;
 use crate::wire::bencode::{Writer, is_canonical};
 
 /// Octets of the bencoded value at most (BEP 44; the text says both "less than" and "at most" 1,000: we take 1,000).
@@ -129,9 +130,9 @@ impl<'a> MutableItem<'a> {
     // Without the formatting of `core`: it calls through pointers, so that nobody could say how deep the stack grows.
     fn write_signed_head<'w, 'b>(&self, writer: &'w mut Writer<'b>) -> &'w mut Writer<'b> {
         if !self.salt.is_empty() {
-            writer.entry(b"salt", self.salt);
+            writer.entry(Key::Salt, self.salt);
         }
-        writer.number(b"seq", self.seq).bytes(b"v")
+        writer.number(Key::Seq, self.seq).key(Key::V)
     }
 
     /// Whether the signature is the key's for this salt, sequence number and value. Costs some 50 µs on a PC and 1.8

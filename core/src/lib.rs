@@ -36,6 +36,7 @@ extern crate std;
 pub mod addr;
 pub mod config;
 pub mod crypto;
+mod divide;
 pub mod error;
 pub mod event;
 mod fair;

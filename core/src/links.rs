@@ -5,6 +5,8 @@
 
 use core::num::NonZeroU32;
 
+use crate::time::Instant;
+
 /// The position of a record in its table. Never zero in memory, so that `Option<Slot>` takes 4 octets and `None` is all
 /// zeros (a table of empty records then needs no initial values in flash).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,103 +38,132 @@ impl Link {
     pub(crate) const EMPTY: Self = Self { older: None, newer: None };
 }
 
-/// A record that can stand in the order number `ORDER` of its table.
-pub(crate) trait Linked<const ORDER: usize> {
-    fn link(&self) -> &Link;
-    fn link_mut(&mut self) -> &mut Link;
+/// A record that can stand in orders of its table. Each has a number, by which the record has a link for it.
+pub(crate) trait Linked {
+    fn links(&self) -> &[Link];
+    fn links_mut(&mut self) -> &mut [Link];
 }
 
-/// Records of a table from oldest to newest; a record stands in it at most once. All operations take constant time.
+/// A record of which an order can be sorted.
+pub(crate) trait Expiring: Linked {
+    fn expires(&self) -> Instant;
+}
+
+/// Records of a table from oldest to newest, in its order number `ORDER`; a record stands in it at most once. All
+/// operations take constant time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Order<const ORDER: usize> {
+pub(crate) struct Order<const ORDER: usize>(Ends);
+
+/// What an order has besides the links, whatever its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
     oldest: Option<Slot>,
     newest: Option<Slot>,
     len: u32,
 }
 
 impl<const ORDER: usize> Order<ORDER> {
-    pub(crate) const EMPTY: Self = Self { oldest: None, newest: None, len: 0 };
+    pub(crate) const EMPTY: Self = Self(Ends { oldest: None, newest: None, len: 0 });
 
     pub(crate) const fn len(&self) -> usize {
-        self.len as usize
+        self.0.len as usize
     }
 
     pub(crate) const fn oldest(&self) -> Option<Slot> {
-        self.oldest
+        self.0.oldest
     }
 
-    pub(crate) fn newer<T: Linked<ORDER>>(table: &[T], slot: Slot) -> Option<Slot> {
-        table.get(slot.index())?.link().newer
+    pub(crate) fn newer<T: Linked>(table: &[T], slot: Slot) -> Option<Slot> {
+        link(table, slot, ORDER)?.newer
     }
 
     pub(crate) const fn newest(&self) -> Option<Slot> {
-        self.newest
+        self.0.newest
     }
 
     /// Appends `slot`, which must not stand in this order yet.
-    pub(crate) fn push<T: Linked<ORDER>>(&mut self, table: &mut [T], slot: Slot) {
-        self.insert(table, slot, self.newest);
+    pub(crate) fn push<T: Linked>(&mut self, table: &mut [T], slot: Slot) {
+        self.0.insert(table, ORDER, slot, self.0.newest);
     }
 
-    /// Puts `slot`, which must not stand in this order yet, where the order stays sorted by `key`: behind all records
-    /// whose key is not above its own. Constant time for the highest key; otherwise a walk past the higher ones.
-    #[cfg_attr(feature = "opt-size", inline(never))]
-    pub(crate) fn place<T: Linked<ORDER>, K: Ord>(&mut self, table: &mut [T], slot: Slot, key: impl Fn(&T) -> K) {
-        let Some(own) = table.get(slot.index()).map(&key) else { return };
-        let mut older = self.newest;
-        while let Some(record) = older.and_then(|older| table.get(older.index()))
-            && key(record) > own
-        {
-            older = record.link().older;
-        }
-        self.insert(table, slot, older);
-    }
-
-    /// Puts `slot` right behind `older`; `None` makes it the oldest.
-    fn insert<T: Linked<ORDER>>(&mut self, table: &mut [T], slot: Slot, older: Option<Slot>) {
-        let newer = match older {
-            Some(older) => Self::newer(table, older),
-            None => self.oldest,
-        };
-        let Some(record) = table.get_mut(slot.index()) else { return };
-        *record.link_mut() = Link { older, newer };
-        match older.and_then(|older| table.get_mut(older.index())) {
-            Some(record) => record.link_mut().newer = Some(slot),
-            None => self.oldest = Some(slot),
-        }
-        match newer.and_then(|newer| table.get_mut(newer.index())) {
-            Some(record) => record.link_mut().older = Some(slot),
-            None => self.newest = Some(slot),
-        }
-        self.len += 1;
+    /// Puts `slot`, which must not stand in this order yet, where the order stays sorted by expiry: behind all records
+    /// that do not expire later. Constant time for the last to expire; otherwise a walk past those behind it.
+    pub(crate) fn place<T: Expiring>(&mut self, table: &mut [T], slot: Slot) {
+        self.0.place(table, ORDER, slot);
     }
 
     /// Takes out `slot`, which must stand in this order.
-    pub(crate) fn remove<T: Linked<ORDER>>(&mut self, table: &mut [T], slot: Slot) {
-        let Some(record) = table.get_mut(slot.index()) else { return };
-        let Link { older, newer } = core::mem::take(record.link_mut());
-        match older.and_then(|older| table.get_mut(older.index())) {
-            Some(record) => record.link_mut().newer = newer,
-            None => self.oldest = newer,
-        }
-        match newer.and_then(|newer| table.get_mut(newer.index())) {
-            Some(record) => record.link_mut().older = older,
-            None => self.newest = older,
-        }
-        self.len = self.len.saturating_sub(1);
+    pub(crate) fn remove<T: Linked>(&mut self, table: &mut [T], slot: Slot) {
+        self.0.remove(table, ORDER, slot);
     }
 
     /// Takes out the oldest.
-    pub(crate) fn pop<T: Linked<ORDER>>(&mut self, table: &mut [T]) -> Option<Slot> {
-        let slot = self.oldest?;
+    pub(crate) fn pop<T: Linked>(&mut self, table: &mut [T]) -> Option<Slot> {
+        let slot = self.0.oldest?;
         self.remove(table, slot);
         Some(slot)
     }
 
     /// Walks from the oldest to the newest.
-    pub(crate) fn iter<'t, T: Linked<ORDER>>(&self, table: &'t [T]) -> impl Iterator<Item = Slot> + use<'t, T, ORDER> {
-        core::iter::successors(self.oldest, |slot| Self::newer(table, *slot))
+    pub(crate) fn iter<'t, T: Linked>(&self, table: &'t [T]) -> impl Iterator<Item = Slot> + use<'t, T, ORDER> {
+        core::iter::successors(self.0.oldest, |slot| Self::newer(table, *slot))
     }
+}
+
+/// The number of the order is an argument here, so that there is one of each function for a table.
+impl Ends {
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn place<T: Expiring>(&mut self, table: &mut [T], order: usize, slot: Slot) {
+        let Some(own) = table.get(slot.index()).map(T::expires) else { return };
+        let mut older = self.newest;
+        while let Some(before) = older
+            && table.get(before.index()).is_some_and(|record| record.expires() > own)
+        {
+            older = link(table, before, order).and_then(|link| link.older);
+        }
+        self.insert(table, order, slot, older);
+    }
+
+    /// Puts `slot` right behind `older`; `None` makes it the oldest.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn insert<T: Linked>(&mut self, table: &mut [T], order: usize, slot: Slot, older: Option<Slot>) {
+        let newer = match older {
+            Some(older) => link(table, older, order).and_then(|link| link.newer),
+            None => self.oldest,
+        };
+        self.tie(table, order, older, Some(slot));
+        self.tie(table, order, Some(slot), newer);
+        self.len += 1;
+    }
+
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn remove<T: Linked>(&mut self, table: &mut [T], order: usize, slot: Slot) {
+        let Some(own) = link_mut(table, Some(slot), order) else { return };
+        let Link { older, newer } = core::mem::take(own);
+        self.tie(table, order, older, newer);
+        self.len = self.len.saturating_sub(1);
+    }
+
+    /// Lets `newer` follow upon `older`. Where one of them is missing, the end of the order stands in its place.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn tie<T: Linked>(&mut self, table: &mut [T], order: usize, older: Option<Slot>, newer: Option<Slot>) {
+        match link_mut(table, older, order) {
+            Some(link) => link.newer = newer,
+            None => self.oldest = newer,
+        }
+        match link_mut(table, newer, order) {
+            Some(link) => link.older = older,
+            None => self.newest = older,
+        }
+    }
+}
+
+fn link<T: Linked>(table: &[T], slot: Slot, order: usize) -> Option<&Link> {
+    table.get(slot.index())?.links().get(order)
+}
+
+fn link_mut<T: Linked>(table: &mut [T], slot: Option<Slot>, order: usize) -> Option<&mut Link> {
+    table.get_mut(slot?.index())?.links_mut().get_mut(order)
 }
 
 /// A record's place in an [`Index`], and the head of one of its chains: the table has as many chains as records, and
@@ -243,16 +274,22 @@ mod tests {
     #[derive(Clone, Copy, Default)]
     struct Record {
         key: u8,
-        link: Link,
+        links: [Link; 2],
         chain: Chain,
     }
 
-    impl Linked<0> for Record {
-        fn link(&self) -> &Link {
-            &self.link
+    impl Linked for Record {
+        fn links(&self) -> &[Link] {
+            &self.links
         }
-        fn link_mut(&mut self) -> &mut Link {
-            &mut self.link
+        fn links_mut(&mut self) -> &mut [Link] {
+            &mut self.links
+        }
+    }
+
+    impl Expiring for Record {
+        fn expires(&self) -> Instant {
+            Instant::from_micros(self.key.into())
         }
     }
 
@@ -294,12 +331,12 @@ mod tests {
             let mut model = Vec::new();
             for (at, key) in keys.into_iter().take(8).enumerate() {
                 table[at].key = key % 4;
-                order.place(&mut table, Slot::new(at).unwrap(), |record| record.key);
+                order.place(&mut table, Slot::new(at).unwrap());
                 model.push((key % 4, at));
             }
             model.sort();
             assert!(order.iter(&table).map(Slot::index).eq(model.into_iter().map(|(_, at)| at)));
-            let backwards = core::iter::successors(order.newest(), |slot| table[slot.index()].link.older);
+            let backwards = core::iter::successors(order.newest(), |slot| table[slot.index()].links[0].older);
             backwards.count() == order.len()
         }
 

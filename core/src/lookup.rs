@@ -3,6 +3,7 @@
 
 use crate::addr::CompactAddr;
 use crate::id::{Distance, NodeId, Target};
+use crate::list::{first_to_back, last_to_front};
 use crate::table::K;
 use crate::transactions::Age;
 use crate::wire::Code;
@@ -343,16 +344,14 @@ impl Lookup {
         let before = self.candidates.iter().take(at).take_while(|candidate| nearer(candidate)).count();
         if before < at {
             if let Some(part) = self.candidates.get_mut(before..=at) {
-                part.rotate_right(1);
+                last_to_front(part);
             }
             return before;
         }
         let behind = self.candidates.iter().skip(at + 1).take_while(|candidate| candidate.distance(&target) < distance);
         let place = at + behind.count();
-        if let Some(part) = self.candidates.get_mut(at..=place)
-            && !part.is_empty()
-        {
-            part.rotate_left(1);
+        if let Some(part) = self.candidates.get_mut(at..=place) {
+            first_to_back(part);
         }
         place
     }
@@ -419,6 +418,7 @@ impl Lookup {
     }
 
     /// How often each node is asked, or sent the item.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn tries(&self) -> u8 {
         if !self.needs_tokens {
             return TRIES;

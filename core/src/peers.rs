@@ -11,10 +11,10 @@
 use crate::addr::{CompactAddr, Family};
 use crate::fair::{Group, SOURCE, Sourced, Sources};
 use crate::id::Target;
-use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
+use crate::links::{Chain, Chained, Expiring, Index, Link, Linked, Order, Slot};
 use crate::list::{Empty, Slots};
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 
 /// Peers of one info-hash at most: five times what fits into an answer of 1,024 octets.
 const MAX_PER_TORRENT: usize = 512;
@@ -29,8 +29,8 @@ pub struct PeerSlot {
     info_hash: Target,
     addr: CompactAddr,
     seed: bool,
-    age: Link,
-    by_source: Link,
+    /// For the orders [`AGE`] and [`SOURCE`].
+    links: [Link; 2],
     // These two may have nothing to do with the peer in this record; see `Chain` and `Group`.
     chain: Chain,
     group: Order<SOURCE>,
@@ -42,28 +42,24 @@ impl Empty for PeerSlot {
         info_hash: Target::ZERO,
         addr: CompactAddr::UNSPECIFIED,
         seed: false,
-        age: Link::EMPTY,
-        by_source: Link::EMPTY,
+        links: [Link::EMPTY; 2],
         chain: Chain::EMPTY,
         group: Order::EMPTY,
     };
 }
 
-impl Linked<AGE> for PeerSlot {
-    fn link(&self) -> &Link {
-        &self.age
+impl Linked for PeerSlot {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.age
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
-impl Linked<SOURCE> for PeerSlot {
-    fn link(&self) -> &Link {
-        &self.by_source
-    }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.by_source
+impl Expiring for PeerSlot {
+    fn expires(&self) -> Instant {
+        self.expires
     }
 }
 
@@ -84,9 +80,6 @@ impl Sourced for PeerSlot {
     fn set_group(&mut self, group: Group) {
         self.group = group.order;
     }
-    fn expires(&self) -> Instant {
-        self.expires
-    }
 }
 
 /// A peer that was announced.
@@ -106,7 +99,8 @@ pub struct Peer {
 #[derive(Debug)]
 pub(crate) struct Peers<'m> {
     records: Slots<'m, PeerSlot>,
-    lifetime: Duration,
+    /// In microseconds.
+    lifetime: u64,
     index: Index,
     sources: Sources,
     /// The records that were never used are those from here on.
@@ -124,7 +118,7 @@ impl<'m> Peers<'m> {
         let sources = Sources::new(hash_key, records.len(), 0);
         Self {
             records,
-            lifetime,
+            lifetime: micros(lifetime),
             index: Index::new(hash_key),
             sources,
             unused: 0,
@@ -157,7 +151,7 @@ impl<'m> Peers<'m> {
     /// Enters a peer, or begins its life anew. `addr` has the address that the announcement came from, which its token
     /// proves, and the port that it names. False if there are no records at all.
     pub(crate) fn announce(&mut self, now: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {
-        self.enter(now + self.lifetime, info_hash, addr, seed)
+        self.enter(now.after_micros(self.lifetime), info_hash, addr, seed)
     }
 
     /// Takes back a peer that an earlier node knew, and that has `remaining` to live (at most the lifetime). Says whether
@@ -175,36 +169,34 @@ impl<'m> Peers<'m> {
         if remaining.is_zero() || is_known {
             return false;
         }
-        self.enter(now + remaining.min(self.lifetime), info_hash, addr, seed)
+        self.enter(now.after_micros(micros(remaining).min(self.lifetime)), info_hash, addr, seed)
     }
 
     fn enter(&mut self, expires: Instant, info_hash: &Target, addr: CompactAddr, seed: bool) -> bool {
         let network = addr.network();
         let (mut same, mut count, mut kin_count) = (None, 0, 0);
-        let mut oldest: Option<(Instant, Slot)> = None;
-        let mut oldest_kin = oldest;
+        let (mut oldest, mut oldest_kin) = (None, None);
         for (slot, record) in self.of(info_hash) {
             if record.addr == addr {
                 same = Some(slot);
                 break;
             }
-            let age = (record.expires, slot);
             count += 1;
-            oldest = Some(oldest.map_or(age, |oldest| oldest.min(age)));
+            oldest = self.older(oldest, slot);
             if record.addr.network() == network {
                 kin_count += 1;
-                oldest_kin = Some(oldest_kin.map_or(age, |oldest| oldest.min(age)));
+                oldest_kin = self.older(oldest_kin, slot);
             }
         }
         if let Some(slot) = same {
             return self.refresh(slot, expires, seed);
         }
 
-        let source = self.sources.group_of(&self.records, &network.to_le_bytes());
+        let source = self.source_of(&addr);
         if count >= self.cap() {
             let kin_has_share = kin_count >= (self.cap() / 8).max(1);
             let victim = if kin_has_share { oldest_kin } else { oldest };
-            if let Some((_, slot)) = victim {
+            if let Some(slot) = victim {
                 self.discard(slot);
             }
         }
@@ -221,7 +213,7 @@ impl<'m> Peers<'m> {
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
         (record.info_hash, record.addr, record.seed, record.expires) = (*info_hash, addr, seed, expires);
         Index::insert(&mut self.records, slot, self.index.hash(info_hash.as_bytes()));
-        self.live.place(&mut self.records, slot, |record| record.expires);
+        self.live.place(&mut self.records, slot);
         self.sources.enter(&mut self.records, slot, source, 0);
         true
     }
@@ -229,12 +221,25 @@ impl<'m> Peers<'m> {
     fn refresh(&mut self, slot: Slot, expires: Instant, seed: bool) -> bool {
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
         (record.expires, record.seed) = (expires, seed);
-        let network = record.addr.network();
+        let addr = record.addr;
         self.live.remove(&mut self.records, slot);
-        self.live.place(&mut self.records, slot, |record| record.expires);
-        let source = self.sources.group_of(&self.records, &network.to_le_bytes());
+        self.live.place(&mut self.records, slot);
+        let source = self.source_of(&addr);
         Sources::renew(&mut self.records, slot, source);
         true
+    }
+
+    /// Which of two expires first; of those that expire at once, the one of the lower number.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn older(&self, one: Option<Slot>, other: Slot) -> Option<Slot> {
+        let age = |slot: Slot| (self.record(slot).map_or(Instant::FAR, |record| record.expires), slot);
+        one.filter(|one| age(*one) < age(other)).or(Some(other))
+    }
+
+    /// The group of those in the network of `addr`.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn source_of(&self, addr: &CompactAddr) -> Option<Slot> {
+        self.sources.group_of(&self.records, &addr.network().to_le_bytes())
     }
 
     fn acquire(&mut self) -> Option<Slot> {
@@ -251,7 +256,7 @@ impl<'m> Peers<'m> {
     fn discard(&mut self, slot: Slot) {
         let Some(record) = self.record(slot) else { return };
         let hash = self.index.hash(record.info_hash.as_bytes());
-        let source = self.sources.group_of(&self.records, &record.addr.network().to_le_bytes());
+        let source = self.source_of(&record.addr);
         Index::remove(&mut self.records, slot, hash);
         self.live.remove(&mut self.records, slot);
         self.sources.leave(&mut self.records, slot, source, 0);

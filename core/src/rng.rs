@@ -13,17 +13,22 @@ impl Rng {
     }
 
     pub(crate) fn u32(&mut self) -> u32 {
-        self.0.next_u32()
+        u32::from_le_bytes(self.octets())
     }
 
     pub(crate) fn u64(&mut self) -> u64 {
-        self.0.next_u64()
+        u64::from_le_bytes(self.octets())
     }
 
     pub(crate) fn octets<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
-        self.0.fill_bytes(&mut out);
+        self.fill(&mut out);
         out
+    }
+
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    fn fill(&mut self, out: &mut [u8]) {
+        self.0.fill_bytes(out);
     }
 
     /// A number below `limit` (0 if `limit` is 0). The bias is below `limit` in 2^32: fine for choices, not for keys.

@@ -10,9 +10,9 @@ use core::ops::Range;
 
 use crate::addr::CompactAddr;
 use crate::id::{Distance, ID_LEN, NodeId, Target};
-use crate::list::{Empty, List, Slots};
+use crate::list::{Empty, List, Slots, last_to_front};
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Contacts in a bucket, nodes in a reply, and nodes that an item is stored on (BEP 5: K = 8).
 pub const K: usize = 8;
@@ -236,9 +236,9 @@ impl<'m> Table<'m> {
             let at = found.iter().rposition(|(nearer, _)| *nearer < distance).map_or(0, |nearer| nearer + 1);
             // Push and rotate: the panic-free way to insert.
             if found.push((distance, contact)).is_ok()
-                && let Some(tail @ [_, ..]) = found.get_mut(at..)
+                && let Some(tail) = found.get_mut(at..)
             {
-                tail.rotate_right(1);
+                last_to_front(tail);
             }
         }
     }
@@ -265,9 +265,12 @@ impl<'m> Table<'m> {
             return None;
         }
         let offset = best.start;
-        let worst = |contact: &Contact| (core::cmp::Reverse(contact.failures), contact.last_seen);
-        let bucket = self.contacts.get(best)?;
-        bucket.iter().enumerate().min_by_key(|(_, contact)| worst(contact)).map(|(at, _)| offset + at)
+        let is_worse = |one: &Contact, than: &Contact| {
+            one.failures > than.failures || (one.failures == than.failures && one.last_seen < than.last_seen)
+        };
+        let members = self.contacts.get(best)?.iter().enumerate();
+        let worst = members.reduce(|worst, next| if is_worse(next.1, worst.1) { next } else { worst });
+        worst.map(|(at, _)| offset + at)
     }
 
     /// Notes that the node answered a question of ours, and makes it a contact if there is room.
@@ -368,14 +371,15 @@ impl<'m> Table<'m> {
 
     /// When the next contact becomes questionable, or the next bucket needs a refresh.
     pub(crate) fn next_due(&self) -> Instant {
-        let quiet = self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER);
-        let probe =
-            quiet.map(
-                |contact| if contact.failures > 0 { contact.last_seen } else { contact.last_seen.after_micros(QUIET) },
-            );
-        let refresh = self.changed.iter().take(self.buckets()).map(|changed| self.moment(*changed).after_micros(QUIET));
-        let hastened = (self.hastened != 0).then_some(Instant::ZERO);
-        probe.chain(refresh).chain(hastened).min().unwrap_or(Instant::FAR)
+        let mut due = if self.hastened == 0 { Instant::FAR } else { Instant::ZERO };
+        for contact in self.contacts.iter().filter(|contact| !contact.probed && contact.failures < BAD_AFTER) {
+            let patience = if contact.failures > 0 { 0 } else { QUIET };
+            due = due.min(contact.last_seen.after_micros(patience.into()));
+        }
+        for changed in self.changed.iter().take(self.buckets()) {
+            due = due.min(self.moment(*changed).after_micros(QUIET.into()));
+        }
+        due
     }
 
     /// How many buckets there are to keep fresh: those up to the deepest with a contact, whose shared entry is the last.
@@ -420,13 +424,13 @@ impl<'m> Table<'m> {
     #[cfg_attr(feature = "opt-size", inline(never))]
     fn set_changed(&mut self, bucket: usize, now: Instant) {
         if let Some(changed) = self.changed.get_mut(bucket) {
-            let passed = now.since(self.started);
-            *changed = u32::try_from(passed.as_secs() + u64::from(passed.subsec_nanos() > 0)).unwrap_or(u32::MAX);
+            let (secs, more) = now.secs_since(self.started);
+            *changed = u32::try_from(secs + u64::from(more > 0)).unwrap_or(u32::MAX);
         }
     }
 
     fn moment(&self, secs: u32) -> Instant {
-        self.started + Duration::from_secs(secs.into())
+        self.started.after_micros(u64::from(secs) * 1_000_000)
     }
 }
 
@@ -527,11 +531,11 @@ mod tests {
     fn a_quiet_contact_is_questionable_and_asked_once_until_it_answers() {
         with_table(8, |table| {
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
-            assert_eq!(table.next_due(), Instant::ZERO.after_micros(QUIET));
+            assert_eq!(table.next_due(), Instant::ZERO.after_micros(QUIET.into()));
             let before = Instant::from_micros(u64::from(QUIET) - 1);
             assert_eq!(table.contacts()[0].standing(before), Standing::Good);
             assert!(table.next_probe(before).is_none());
-            let later = Instant::ZERO.after_micros(QUIET);
+            let later = Instant::ZERO.after_micros(QUIET.into());
             assert_eq!(table.contacts()[0].standing(later), Standing::Questionable);
             assert_eq!(table.next_probe(later).map(|contact| contact.id), Some(id(0x80, 1)));
             assert!(table.next_probe(later).is_none());
@@ -548,7 +552,7 @@ mod tests {
             assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(1)));
             table.answered(Instant::ZERO, &id(0x80, 1), &addr(1));
             assert!(!table.asked_us(Instant::ZERO, &id(0x80, 1), &addr(2)), "another address is another node");
-            let later = Instant::ZERO.after_micros(QUIET);
+            let later = Instant::ZERO.after_micros(QUIET.into());
             assert!(table.asked_us(later, &id(0x80, 1), &addr(1)));
             assert_eq!(table.contacts()[0].standing(later), Standing::Good);
             table.failed(&addr(1), None);
@@ -628,7 +632,7 @@ mod tests {
                 table.answered(Instant::ZERO, &id(first, 1), &addr(number as u16));
             }
             assert_eq!(table.next_refresh(Instant::ZERO, &mut rng), None);
-            let later = Instant::ZERO.after_micros(QUIET);
+            let later = Instant::ZERO.after_micros(QUIET.into());
             let own = table.own;
             let aimed: Vec<usize> = core::iter::from_fn(|| table.next_refresh(later, &mut rng))
                 .map(|target| own.distance(&target).shared_prefix() as usize)

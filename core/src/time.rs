@@ -2,6 +2,8 @@
 
 pub use core::time::Duration;
 
+use crate::divide::by_million;
+
 /// A moment, in microseconds since an epoch of the caller's choice (boot, process start, 1970: any, as long as it stays
 /// the same for one node). Arithmetic saturates: the last moment, [`Instant::FAR`], is never reached.
 // In tables of records with fields of 4 octets, an alignment of 8 would cost each of them up to 4.
@@ -56,27 +58,45 @@ impl Instant {
     }
 
     /// The moment `micros` microseconds later.
-    pub(crate) const fn after_micros(self, micros: u32) -> Self {
-        Self(self.0.saturating_add(micros as u64))
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    pub(crate) const fn after_micros(self, micros: u64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// The moment `millis` milliseconds later.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    pub(crate) const fn after_millis(self, millis: u32) -> Self {
+        self.after_micros(millis as u64 * 1_000)
+    }
+
+    /// Seconds since `earlier`, and the microseconds beyond them; zero if `earlier` is later.
+    #[cfg_attr(feature = "opt-size", inline(never))]
+    pub(crate) const fn secs_since(self, earlier: Self) -> (u64, u32) {
+        by_million(self.0.saturating_sub(earlier.0))
     }
 
     /// The time that has passed from `earlier` until this moment; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        let (secs, micros) = self.secs_since(earlier);
+        // There are never more, which the compiler does not know.
+        let micros = if micros < 1_000_000 { micros } else { 999_999 };
+        Duration::new(secs, micros * 1_000)
     }
 }
 
 impl core::ops::Add<Duration> for Instant {
     type Output = Self;
 
-    // Not `as_micros`, which is of 128 bits; and not put into its callers, because there are many.
-    #[cfg_attr(feature = "opt-size", inline(never))]
     fn add(self, duration: Duration) -> Self {
-        // A duration of more than 584,000 years means "never".
-        let secs = duration.as_secs().saturating_mul(1_000_000);
-        Self(self.0.saturating_add(secs.saturating_add(duration.subsec_micros().into())))
+        self.after_micros(micros(duration))
     }
+}
+
+/// Microseconds of `duration`. More than 584,000 years mean "never".
+// Not `as_micros`, which is of 128 bits.
+pub(crate) const fn micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::crypto::sha1;
 use crate::id::Target;
 use crate::links::Index;
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Octets that bind a token to the asker's address: nobody guesses 2^64 within the ten minutes that one lives.
 const ADDRESS_PART: usize = 8;
@@ -17,8 +17,8 @@ const TARGET_PART: usize = 4;
 /// Octets of the tokens that we issue.
 pub(crate) const TOKEN_LEN: usize = ADDRESS_PART + TARGET_PART;
 
-/// How long a secret issues tokens; it accepts them for as long again (BEP 5: five and ten minutes).
-const SECRET_LIFE: Duration = Duration::from_secs(5 * 60);
+/// How long a secret issues tokens; it accepts them for as long again (BEP 5: five and ten minutes). In milliseconds.
+const SECRET_LIFE: u32 = 5 * 60 * 1_000;
 
 /// Issues and checks tokens without remembering any: a token is a keyed hash of the asker's IP address (not its port:
 /// NATs change it) and the target, so one cannot be collected for other targets or passed on to other hosts.
@@ -34,7 +34,7 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn new(now: Instant, rng: &mut Rng) -> Self {
-        Self { current: rng.octets(), previous: rng.octets(), rotate_at: now + SECRET_LIFE }
+        Self { current: rng.octets(), previous: rng.octets(), rotate_at: now.after_millis(SECRET_LIFE) }
     }
 
     /// Retires secrets that have lived long enough. Must be called before tokens are issued or checked at `now`; nothing
@@ -43,13 +43,13 @@ impl Tokens {
         if now < self.rotate_at {
             return;
         }
-        if now < self.rotate_at + SECRET_LIFE {
+        if now < self.rotate_at.after_millis(SECRET_LIFE) {
             self.previous = self.current;
             // Not `now + SECRET_LIFE`: a late rotation must not prolong the life of the retired secret.
-            self.rotate_at = self.rotate_at + SECRET_LIFE;
+            self.rotate_at = self.rotate_at.after_millis(SECRET_LIFE);
         } else {
             self.previous = rng.octets();
-            self.rotate_at = now + SECRET_LIFE;
+            self.rotate_at = now.after_millis(SECRET_LIFE);
         }
         self.current = rng.octets();
     }

@@ -84,7 +84,7 @@ pub struct Transaction {
     node: Option<NodeId>,
     addr: CompactAddr,
     sent: Instant,
-    order: Link,
+    links: [Link; 1],
     chain: Chain,
 }
 
@@ -97,18 +97,18 @@ impl Empty for Transaction {
         node: None,
         addr: CompactAddr::UNSPECIFIED,
         sent: Instant::ZERO,
-        order: Link::EMPTY,
+        links: [Link::EMPTY],
         chain: Chain::EMPTY,
     };
 }
 
-impl Linked<0> for Transaction {
-    fn link(&self) -> &Link {
-        &self.order
+impl Linked for Transaction {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
 
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.order
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
@@ -130,6 +130,13 @@ pub(crate) struct Asked {
     pub(crate) node: Option<NodeId>,
     pub(crate) addr: CompactAddr,
     pub(crate) sent: Instant,
+}
+
+impl Asked {
+    /// Whether this node was asked, as far as it was known who is there.
+    pub(crate) fn is_from(&self, node: &NodeId) -> bool {
+        self.node.is_none_or(|asked| asked == *node)
+    }
 }
 
 /// What time has done to the questions in flight.
@@ -206,23 +213,16 @@ impl<'m> Transactions<'m> {
         Some(id)
     }
 
-    /// The question that this answer is for: its id and its address match, and so does its node id where one was known.
-    /// The transaction is closed, and its round trip measured. The error says that another node answers there now.
-    pub(crate) fn answer(
-        &mut self,
-        now: Instant,
-        from: &CompactAddr,
-        id: &[u8],
-        node: Option<&NodeId>,
-    ) -> Option<Result<Asked, Asked>> {
+    /// The question that this answer is for: its id and its address match. The transaction is closed, and its round trip
+    /// measured. Whether it was the node asked that has answered is [another question](Asked::is_from).
+    pub(crate) fn answer(&mut self, now: Instant, from: &CompactAddr, id: &[u8]) -> Option<Asked> {
         let hash = self.index.hash(id);
         let matches =
             |slot: &Slot| self.slots.get(slot.index()).is_some_and(|record| record.id == *id && record.addr == *from);
         let slot = Index::candidates(&self.slots, hash).find(matches)?;
         let asked = self.close(slot)?;
         self.round_trip.measured(now.micros_since(asked.sent));
-        let other = asked.node.zip(node).is_some_and(|(expected, found)| expected != *found);
-        Some(if other { Err(asked) } else { Ok(asked) })
+        Some(asked)
     }
 
     /// Closes one question to an address that cannot be reached; to be called until there is none.
@@ -238,7 +238,7 @@ impl<'m> Transactions<'m> {
         let oldest = self.order.oldest()?;
         let record = self.slots.get(oldest.index())?;
         // One that nobody waits for is still welcome, but not where there is no room for others.
-        if record.sent.after_micros(FULL_TIMEOUT) <= now || (record.age == Age::Overdue && self.is_full()) {
+        if record.sent.after_micros(FULL_TIMEOUT.into()) <= now || (record.age == Age::Overdue && self.is_full()) {
             return self.close(oldest).map(Elapsed::TimedOut);
         }
         let mut next = Some(oldest);
@@ -262,14 +262,14 @@ impl<'m> Transactions<'m> {
     /// When [`elapse`](Self::elapse) has something to say.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let oldest = self.slots.get(self.order.oldest()?.index())?;
-        let mut next = oldest.sent.after_micros(FULL_TIMEOUT);
+        let mut next = oldest.sent.after_micros(FULL_TIMEOUT.into());
         for slot in self.order.iter(&self.slots) {
             let record = self.slots.get(slot.index())?;
             match record.age {
                 Age::Overdue => {}
-                Age::Late => next = next.min(record.sent.after_micros(self.round_trip.patience())),
+                Age::Late => next = next.min(record.sent.after_micros(self.round_trip.patience().into())),
                 Age::Fresh => {
-                    next = next.min(record.sent.after_micros(self.round_trip.short()));
+                    next = next.min(record.sent.after_micros(self.round_trip.short().into()));
                     break;
                 }
             }
@@ -372,11 +372,11 @@ mod tests {
     fn an_answer_must_match_id_and_address() {
         with_transactions(4, |transactions, rng| {
             let id = open(transactions, rng, 0, 1);
-            assert!(transactions.answer(at(1), &addr(2), &id, None).is_none());
-            assert!(transactions.answer(at(1), &addr(1), &[id[0], id[1], id[2], !id[3]], None).is_none());
-            assert!(transactions.answer(at(1), &addr(1), &id[..3], None).is_none());
-            assert!(transactions.answer(at(1), &addr(1), &id, Some(&NodeId::ZERO)).unwrap().is_ok());
-            assert!(transactions.answer(at(1), &addr(1), &id, None).is_none(), "an answer counts once");
+            assert!(transactions.answer(at(1), &addr(2), &id).is_none());
+            assert!(transactions.answer(at(1), &addr(1), &[id[0], id[1], id[2], !id[3]]).is_none());
+            assert!(transactions.answer(at(1), &addr(1), &id[..3]).is_none());
+            assert!(transactions.answer(at(1), &addr(1), &id).unwrap().is_from(&NodeId::ZERO));
+            assert!(transactions.answer(at(1), &addr(1), &id).is_none(), "an answer counts once");
         });
     }
 
@@ -385,7 +385,8 @@ mod tests {
         with_transactions(4, |transactions, rng| {
             let expected = Some(NodeId::new([1; 20]));
             let id = transactions.open(at(0), rng, addr(1), expected, Purpose::Probe).unwrap();
-            let asked = transactions.answer(at(1), &addr(1), &id, Some(&NodeId::ZERO)).unwrap().unwrap_err();
+            let asked = transactions.answer(at(1), &addr(1), &id).unwrap();
+            assert!(!asked.is_from(&NodeId::ZERO));
             assert_eq!(asked.node, expected);
         });
     }
@@ -398,7 +399,7 @@ mod tests {
                 assert!(transactions.is_full());
                 assert!(transactions.open(at(round), rng, addr(9), None, Purpose::Probe).is_none());
                 for (number, id) in ids.iter().enumerate() {
-                    assert!(transactions.answer(at(round), &addr(number as u16), id, None).is_some());
+                    assert!(transactions.answer(at(round), &addr(number as u16), id).is_some());
                 }
                 assert_eq!(transactions.in_flight(), 0);
             }
@@ -445,7 +446,7 @@ mod tests {
         with_transactions(4, |transactions, rng| {
             open(transactions, rng, 0, 1);
             let id = open(transactions, rng, 0, 2);
-            transactions.answer(at(1), &addr(2), &id, None);
+            transactions.answer(at(1), &addr(2), &id);
             assert_eq!(transactions.next_timeout(), Some(at(30)));
             assert!(
                 matches!(transactions.elapse(at(30)), Some(Elapsed::Aged(asked, Age::Late)) if asked.addr == addr(1))
@@ -471,7 +472,7 @@ mod tests {
                 for sample in samples {
                     let id = open_at(transactions, rng, now);
                     now += u64::from(sample % 1_000_000);
-                    transactions.answer(Instant::from_micros(now), &addr(1), &id, None);
+                    transactions.answer(Instant::from_micros(now), &addr(1), &id);
                 }
                 open_at(transactions, rng, now);
                 while let Some(next) = transactions.next_timeout() {

@@ -20,25 +20,24 @@ impl Node<'_> {
             self.stats.unsolicited += 1;
             return;
         }
-        match self.transactions.answer(now, from, reply.transaction, Some(&reply.sender)) {
-            None => self.stats.unsolicited += 1,
-            Some(Err(asked)) => {
-                // Another node lives there now; what it says was not asked of it.
-                self.stats.unsolicited += 1;
-                if let Some(id) = &asked.node {
-                    self.tables.get_mut(from.family()).forget(from, id);
-                }
-                self.on_failure(now, &asked);
+        let Some(asked) = self.transactions.answer(now, from, reply.transaction) else {
+            self.stats.unsolicited += 1;
+            return;
+        };
+        if !asked.is_from(&reply.sender) {
+            // Another node lives there now; what it says was not asked of it.
+            self.stats.unsolicited += 1;
+            if let Some(id) = &asked.node {
+                self.tables.get_mut(from.family()).forget(from, id);
             }
-            Some(Ok(asked)) => {
-                self.stats.answered += 1;
-                self.note_answer(now, &reply.sender, from);
-                match asked.purpose {
-                    Purpose::Probe => {}
-                    Purpose::Walk(handle) => self.on_walk_answer(now, handle, &asked, reply),
-                    Purpose::Store(handle) => self.on_stored(now, handle, from, Storing::Accepted),
-                }
-            }
+            return self.on_failure(now, &asked);
+        }
+        self.stats.answered += 1;
+        self.note_answer(now, &reply.sender, from);
+        match asked.purpose {
+            Purpose::Probe => {}
+            Purpose::Walk(handle) => self.on_walk_answer(now, handle, &asked, reply),
+            Purpose::Store(handle) => self.on_stored(now, handle, from, Storing::Accepted),
         }
     }
 
@@ -102,7 +101,7 @@ impl Node<'_> {
 
     /// An error has arrived: an answer, too, and a sign of life.
     pub(super) fn on_error(&mut self, now: Instant, from: &CompactAddr, error: &RemoteError<'_>) {
-        let Some(Ok(asked)) = self.transactions.answer(now, from, error.transaction, None) else {
+        let Some(asked) = self.transactions.answer(now, from, error.transaction) else {
             self.stats.unsolicited += 1;
             return;
         };

@@ -13,7 +13,7 @@ use crate::links::Slot;
 use crate::lookup::{Candidate, SHORTLIST, Storing};
 use crate::node::Node;
 use crate::node::query::{Aim, Phase, QuerySlot};
-use crate::table::{Fit, K};
+use crate::table::{Fit, K, Table};
 use crate::time::Instant;
 use crate::transactions::Purpose;
 use crate::wire::{AnnouncedPort, Method, Put, PutMutable, Query};
@@ -52,9 +52,7 @@ impl Node<'_> {
         let table = tables.get(family);
         let Some(query) = queries.get_mut(slot.index()) else { return Err(QueryError::Busy) };
         query.begin(now, target, aim, family);
-        for (_, contact) in &table.closest::<SHORTLIST>(&target, now, Fit::NotBad) {
-            query.lookup.offer(Some(contact.id()), contact.compact(), 0);
-        }
+        offer_contacts(query, table, now, Fit::NotBad);
         if query.lookup.candidates().len() < K {
             for addr in bootstrap.iter().filter(|addr| addr.family() == family) {
                 query.lookup.offer(None, *addr, 0);
@@ -62,9 +60,7 @@ impl Node<'_> {
         }
         if query.lookup.candidates().is_empty() {
             // Whoever has been silent is still a better guess than nobody: perhaps it was our own line.
-            for (_, contact) in &table.closest::<SHORTLIST>(&target, now, Fit::Any) {
-                query.lookup.offer(Some(contact.id()), contact.compact(), 0);
-            }
+            offer_contacts(query, table, now, Fit::Any);
         }
         if query.lookup.candidates().is_empty() {
             query.clear();
@@ -180,12 +176,14 @@ impl Node<'_> {
         self.free_query().is_some() && !self.queries.iter().any(runs)
     }
 
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn free_query(&self) -> Option<Slot> {
         let at = self.queries.iter().position(|query| query.phase == Phase::Free)?;
         // Handles number the slots with 16 bits.
         Slot::new(at).filter(|_| at < usize::from(u16::MAX))
     }
 
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn handle_of(&self, slot: Slot) -> QueryHandle {
         let generation = self.queries.get(slot.index()).map_or(0, |query| query.generation);
         QueryHandle { slot: u16::try_from(slot.index()).unwrap_or(u16::MAX), generation }
@@ -304,59 +302,45 @@ impl Node<'_> {
         buf: &mut [u8],
     ) -> Option<(CompactAddr, usize)> {
         let query = self.queries.get_mut(slot.index())?;
-        let method = query.question();
         let asks = |candidate: &&mut Candidate| matches!(candidate.storing, Storing::NeedsToken | Storing::Doubtful);
-        let to_ask = match query.lookup.candidates_mut().iter_mut().find(asks) {
-            Some(candidate) => {
-                let doubtful = candidate.storing == Storing::Doubtful;
-                candidate.storing = if doubtful { Storing::Checking } else { Storing::AskedForToken };
-                Some((candidate.addr, candidate.id))
+        let asked = query.lookup.candidates_mut().iter_mut().find(asks).map(|candidate| {
+            let doubtful = candidate.storing == Storing::Doubtful;
+            candidate.storing = if doubtful { Storing::Checking } else { Storing::AskedForToken };
+            (candidate.addr, candidate.id)
+        });
+        let passed_over = asked.is_none() && query.pass_over();
+        let to_ask = match asked {
+            None if query.lookup.next_to_store_on().is_none() => {
+                // A spare is asked, or that was all.
+                let spare = query.lookup.next_spare();
+                if spare.is_none() && passed_over {
+                    self.advance_query(now, handle);
+                }
+                Some(spare?)
             }
-            None => None,
-        };
-        let to_ask = match to_ask {
-            None if query.lookup.next_to_store_on().is_none() => Some(query.lookup.next_spare()?),
-            to_ask => to_ask,
+            asked => asked,
         };
         if let Some((addr, id)) = to_ask {
+            let method = self.queries.get(slot.index())?.question();
             let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
             return Some((addr, len));
         }
-        let aim = query.aim;
-        let conflict = query.conflicts();
-        let candidate = loop {
-            let Some(candidate) = query.lookup.next_to_store_on() else {
-                // All that were left have been passed over: a spare is asked, or that was all.
-                let spare = query.lookup.next_spare();
-                let question = spare.and_then(|(addr, id)| {
-                    let len = self.ask(now, addr, id, Purpose::Walk(handle), method, buf)?;
-                    Some((addr, len))
-                });
-                if question.is_none() {
-                    self.advance_query(now, handle);
-                }
-                return question;
-            };
-            if !(conflict && candidate.seq().is_none()) {
-                candidate.on_sent();
-                break candidate;
-            }
-            // Elsewhere the condition has failed already: storing here would only divide the nodes.
-            candidate.storing = Storing::Skipped;
-        };
+        let Self { id: sender, config, rng, transactions, queries, .. } = self;
+        let query = queries.get_mut(slot.index())?;
+        let (aim, target) = (query.aim, *query.lookup.target());
+        let candidate = query.lookup.next_to_store_on()?;
+        candidate.on_sent();
         let cas = match aim {
             Aim::PutMutable { cas } => QuerySlot::cas_for(cas, candidate),
             _ => None,
         };
-        let (addr, id, token) = (candidate.addr, candidate.id, candidate.token.clone());
-        let target = *query.lookup.target();
-        let transaction = self.transactions.open(now, &mut self.rng, addr, id, Purpose::Store(handle))?;
-        let query = self.queries.get(slot.index())?;
+        let (addr, token) = (candidate.addr, &candidate.token);
+        let transaction = transactions.open(now, rng, addr, candidate.id, Purpose::Store(handle))?;
         let mutable =
             PutMutable { key: &query.key.0, salt: &query.salt, seq: query.seq, signature: &query.signature.0, cas };
         let put = |mutable| {
-            let target = self.config.superfluous_target.then_some(target);
-            Method::Put(Put { token: &token, value: &query.value, mutable, target })
+            let target = config.superfluous_target.then_some(target);
+            Method::Put(Put { token, value: &query.value, mutable, target })
         };
         let method = match aim {
             Aim::PutMutable { .. } | Aim::Keep { mutable: true } => put(Some(mutable)),
@@ -366,12 +350,12 @@ impl Node<'_> {
                     Some(port) => AnnouncedPort::Explicit(port),
                     None => AnnouncedPort::Implied { fallback: 0 },
                 },
-                token: &token,
+                token,
             },
             _ => put(None),
         };
-        let question = Query { transaction: &transaction, sender: self.id, read_only: self.config.read_only, method };
-        Some((addr, question.write(self.config.version, buf)?))
+        let question = Query { transaction: &transaction, sender: *sender, read_only: config.read_only, method };
+        Some((addr, question.write(config.version, buf)?))
     }
 
     /// Opens a transaction and writes its question.
@@ -387,5 +371,14 @@ impl Node<'_> {
         let transaction = self.transactions.open(now, &mut self.rng, addr, id, purpose)?;
         let question = Query { transaction: &transaction, sender: self.id, read_only: self.config.read_only, method };
         question.write(self.config.version, buf)
+    }
+}
+
+/// Makes a walk know of the contacts closest to where it goes.
+#[cfg_attr(feature = "opt-size", inline(never))]
+fn offer_contacts(query: &mut QuerySlot, table: &Table<'_>, now: Instant, fit: Fit) {
+    let target = *query.lookup.target();
+    for (_, contact) in &table.closest::<SHORTLIST>(&target, now, fit) {
+        query.lookup.offer(Some(contact.id()), contact.compact(), 0);
     }
 }

@@ -14,25 +14,22 @@ use crate::node::Node;
 use crate::node::query::{Aim, Phase, QuerySlot};
 use crate::node::telling::Untold;
 use crate::store::{Full, LastAnnouncement, Store};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Each time, up to this part of the interval is taken off: so that many nodes which keep one item, or many items that
 /// were kept at once, drift apart. It never gets longer, because two intervals are what an item lives elsewhere: an
 /// announcement that fails must not end it.
-const JITTER: u64 = 6;
-
-/// The shortest interval. Below it, announcing would only be a flood.
-const MIN_INTERVAL: Duration = Duration::from_secs(60);
+const JITTER: u32 = 6;
 
 /// The pause between the beginnings of two announcements, so that many items make no flood. Who keeps more than fit into
-/// half of the interval announces them faster.
-const PACE: Duration = Duration::from_secs(1);
+/// half of the interval announces them faster. In milliseconds.
+const PACE: u32 = 1_000;
 
 /// The part of the interval after which an announcement is tried again that nobody at all has answered.
 const UNANSWERED: u32 = 12;
 
-/// The pause when there is no free query for an announcement.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// The pause when there is no free query for an announcement, in milliseconds.
+const BUSY_PAUSE: u32 = 1_000;
 
 /// One query in so many may be an announcement (but one always, and never more than the second figure).
 const QUERIES: (usize, usize) = (8, 16);
@@ -63,17 +60,10 @@ impl Node<'_> {
         self.store.forget(now, target, false) || mutable
     }
 
-    fn keep_interval(&self) -> Duration {
-        self.config.keep_interval.max(MIN_INTERVAL)
-    }
-
     /// When the next announcement is due that begins now.
     fn next_due(&mut self, now: Instant) -> Instant {
-        // In whole numbers, as in `next_announcement`.
-        let interval = self.keep_interval();
-        let millis = interval.as_secs().saturating_mul(1_000).saturating_add(interval.subsec_millis().into());
-        let most = u32::try_from(millis / JITTER).unwrap_or(u32::MAX);
-        now + Duration::from_millis(millis.saturating_sub(self.rng.below(most).into()))
+        let interval = self.config.keep_interval;
+        now.after_millis(interval - self.rng.below(interval / JITTER))
     }
 
     /// When an announcement is to begin. A node that knows nobody waits until it does.
@@ -88,14 +78,13 @@ impl Node<'_> {
             return None;
         }
         let (target, mutable) = self.store.next_kept()?;
-        // In whole numbers: dividing a `Duration` can panic as far as the compiler sees.
-        let announcements = u64::try_from(2 * self.store.kept_len()).unwrap_or(u64::MAX).max(1);
-        let pause = Duration::from_millis(self.keep_interval().as_secs().saturating_mul(1_000) / announcements);
+        let announcements = u32::try_from(2 * self.store.kept_len()).unwrap_or(u32::MAX).max(1);
+        let pause = self.config.keep_interval / announcements;
         if !self.may_announce() || self.announce_item(now, target, mutable).is_err() {
-            self.announce_from = now + BUSY_PAUSE;
+            self.announce_from = now.after_millis(BUSY_PAUSE);
             return None;
         }
-        self.announce_from = now + PACE.min(pause);
+        self.announce_from = now.after_millis(PACE.min(pause));
         // Whatever becomes of it, the next one is not forgotten.
         let due = self.next_due(now);
         self.store.reschedule(&target, mutable, due, None);
@@ -186,14 +175,15 @@ impl Node<'_> {
         };
         let Some(mut due) = self.store.kept_due(&target, mutable) else { return };
         if last == LastAnnouncement::Unanswered {
-            due = due.min(now + self.keep_interval() / UNANSWERED);
+            due = due.min(now.after_millis(self.config.keep_interval / UNANSWERED));
         }
         self.store.reschedule(&target, mutable, due, Some(last));
     }
 
     /// Whether storing was spared, in both families.
     fn was_skipped(&self, query: &QuerySlot) -> bool {
-        [Some(query), self.twin_of(query)].into_iter().flatten().all(|query| query.own == Storing::Skipped)
+        let spared = |query: &QuerySlot| query.own == Storing::Skipped;
+        spared(query) && self.twin_of(query).is_none_or(spared)
     }
 
     /// What is told of an announcement that has ended. Its query is free then.

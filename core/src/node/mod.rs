@@ -286,7 +286,8 @@ impl<'m> Node<'m> {
     /// The item takes memory among those stored for others, which are evicted for it; it neither expires nor is evicted
     /// itself. To keep another version, call this again; the number must be higher.
     pub fn keep(&mut self, now: Instant, item: &Item<'_>) -> Result<(), KeepError> {
-        self.restore_kept(now, item, Duration::ZERO)
+        let now = self.advance(now);
+        self.start_keeping(item, now)
     }
 
     /// Stops to keep what is kept at `target`: it is an item like any other, and expires. False if nothing is.

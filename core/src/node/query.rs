@@ -118,8 +118,8 @@ pub struct QuerySlot {
     pub(super) follows: bool,
     /// The highest sequence number that has been told.
     pub(super) told: Option<i64>,
-    pub(super) ready: Link,
-    pub(super) untold: Link,
+    /// For the orders [`READY`] and [`UNTOLD`].
+    links: [Link; 2],
 }
 
 impl Empty for QuerySlot {
@@ -151,28 +151,17 @@ impl Empty for QuerySlot {
         own: Storing::Unsent,
         follows: false,
         told: None,
-        ready: Link::EMPTY,
-        untold: Link::EMPTY,
+        links: [Link::EMPTY; 2],
     };
 }
 
-impl Linked<READY> for QuerySlot {
-    fn link(&self) -> &Link {
-        &self.ready
+impl Linked for QuerySlot {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
 
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.ready
-    }
-}
-
-impl Linked<UNTOLD> for QuerySlot {
-    fn link(&self) -> &Link {
-        &self.untold
-    }
-
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.untold
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
@@ -188,8 +177,7 @@ impl QuerySlot {
         self.phase = Phase::Free;
         self.in_ready = false;
         self.in_untold = false;
-        self.ready = Link::EMPTY;
-        self.untold = Link::EMPTY;
+        self.links = [Link::EMPTY; 2];
     }
 
     pub(super) fn begin(&mut self, now: Instant, target: Target, aim: Aim, family: Family) {
@@ -291,7 +279,8 @@ impl QuerySlot {
 
     fn take_peers(&mut self, from: &CompactAddr, reply: &Reply<'_>) {
         let len = self.family.compact_len();
-        for peer in reply.values.iter().flat_map(|values| values.iter()) {
+        let Some(values) = reply.values else { return };
+        for peer in values {
             let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
             if peer.family() == self.family
                 && peer.is_plausible(from)
@@ -346,8 +335,8 @@ impl QuerySlot {
             self.lead = self.lead.saturating_add(1);
             return true;
         }
-        let (signature, digest) = (*found.signature(), digest(&found));
-        let verified = same_number && self.rival == Some(digest);
+        let digest = same_number.then(|| digest(&found));
+        let verified = digest.is_some() && digest == self.rival;
         if !verified && found.verify().is_err() {
             self.invalid = self.invalid.saturating_add(1);
             return false;
@@ -360,14 +349,14 @@ impl QuerySlot {
             self.equivocal = true;
             if self.lead > 1 || (self.lead == 1 && !greater) {
                 self.lead -= 1;
-                self.rival = Some(digest);
+                self.rival = digest;
                 return false;
             }
             lead = 1 - self.lead;
             self.rival = self.mutable_item().map(|item| self::digest(&item));
         }
-        if let Some(value) = reply.value {
-            self.keep(value, seq, signature);
+        if let (Some(value), Some(signature)) = (reply.value, reply.signature) {
+            self.keep(value, seq, Signature(*signature));
             self.lead = lead;
         }
         self.newest = Some(seq);
@@ -390,7 +379,7 @@ impl QuerySlot {
         }
         // An older version than what the put expects, or replaces, decides nothing: it need not be verified.
         let Aim::PutMutable { cas } = self.aim else { return false };
-        let matters = seq > cas.unwrap_or(i64::MAX).min(self.seq.saturating_sub(1));
+        let matters = seq >= self.seq || cas.is_some_and(|expected| seq > expected);
         if !matters || self.newest.is_some_and(|newest| newest >= seq) {
             return false;
         }
@@ -403,6 +392,7 @@ impl QuerySlot {
     }
 
     /// Whether the node has this version of what is kept: it returned the value, or at least says this number.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn has(aim: Aim, seq: i64, candidate: &Candidate) -> bool {
         candidate.state == State::Answered
             && match aim {
@@ -453,7 +443,7 @@ impl QuerySlot {
     }
 
     /// Whether somebody holds a version newer than the put expects, and not the one that is being put.
-    pub(super) fn conflicts(&self) -> bool {
+    fn conflicts(&self) -> bool {
         let Aim::PutMutable { cas: Some(expected) } = self.aim else { return false };
         if self.own == Storing::refused(Code::CasMismatch) {
             return true;
@@ -461,6 +451,21 @@ impl QuerySlot {
         let is_ours =
             self.newest == Some(self.seq) && self.lookup.candidates().iter().any(|known| known.marks.has(Marks::COPY));
         self.newest > Some(expected) && !is_ours
+    }
+
+    /// Passes over nodes that are next to be stored on, but hold nothing, if the condition of the put has failed elsewhere
+    /// already: storing there would only divide the nodes. Says whether there were any.
+    pub(super) fn pass_over(&mut self) -> bool {
+        let conflict = self.conflicts();
+        let mut passed_over = false;
+        while let Some(candidate) = self.lookup.next_to_store_on()
+            && conflict
+            && candidate.seq().is_none()
+        {
+            candidate.storing = Storing::Skipped;
+            passed_over = true;
+        }
+        passed_over
     }
 
     /// Whether the walk need not go on: everything that was wanted is there.
@@ -524,6 +529,7 @@ impl QuerySlot {
     }
 
     /// Whether the candidate returned the item, in its newest version.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn is_copy(&self, candidate: &Candidate) -> bool {
         let newest = match self.aim {
             Aim::Keep { .. } => return Self::has(self.aim, self.seq, candidate),
@@ -543,6 +549,7 @@ impl QuerySlot {
 }
 
 /// What tells two versions with one sequence number apart, in little room.
+#[cfg_attr(feature = "opt-size", inline(never))]
 fn digest(item: &MutableItem<'_>) -> [u8; ID_LEN] {
     sha1(&[&item.signature().0, item.value()])
 }

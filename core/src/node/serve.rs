@@ -95,6 +95,7 @@ impl Node<'_> {
     }
 
     /// Whether a query is answered at all: not by a read-only node (BEP 43), and not beyond the asker's budget.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     fn admits(&mut self, now: Instant, from: &CompactAddr, transaction: &[u8]) -> bool {
         self.stats.queries += 1;
         if self.config.read_only || transaction.len() > MAX_TRANSACTION {
@@ -253,15 +254,16 @@ impl Node<'_> {
     /// Writes an answer, with fewer nodes if it would be too long.
     fn answer(&self, reply: &Reply<'_>, buf: &mut [u8]) -> Option<usize> {
         let version = self.config.version;
-        let len = reply.write(version, buf);
-        if len.is_some_and(|len| len <= REPLY_TARGET) {
-            return len;
-        }
-        (0..K).rev().find_map(|nodes| {
-            let shorter = Reply { nodes: reply.nodes.truncated(nodes), ..*reply };
+        let mut shorter = *reply;
+        for nodes in (0..K + 1).rev() {
+            shorter.nodes = reply.nodes.truncated(nodes);
             let limit = if nodes > NODES_KEPT { REPLY_TARGET } else { super::MAX_DATAGRAM };
-            shorter.write(version, buf).filter(|len| *len <= limit)
-        })
+            let len = shorter.write(version, buf);
+            if len.is_some_and(|len| len <= limit) {
+                return len;
+            }
+        }
+        None
     }
 
     fn write_refusal(

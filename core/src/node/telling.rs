@@ -146,6 +146,7 @@ impl Node<'_> {
     }
 
     /// The event of it, which lends from the query.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub(super) fn lend(&self, untold: Untold) -> Option<Event<'_>> {
         Some(match untold {
             Untold::Whole(event) => event,

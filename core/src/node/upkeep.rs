@@ -5,7 +5,7 @@ use crate::addr::{CompactAddr, Family};
 use crate::id::{NodeId, Target};
 use crate::node::Node;
 use crate::table::{Admission, QUIET};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::transactions::{Asked, Purpose};
 use crate::wire::Method;
 
@@ -22,8 +22,8 @@ const JOIN_PAUSE: (u32, u32, u32) = (1, 15 * 60, 4);
 /// As long as the pause is no longer than this, buckets with few contacts are refreshed after each walk as well.
 const YOUNG: u32 = 16;
 
-/// The pause when there is no free query for a refresh, or upkeep has one already.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// The pause when there is no free query for a refresh, or upkeep has one already, in milliseconds.
+const BUSY_PAUSE: u32 = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -71,7 +71,7 @@ impl Node<'_> {
     /// A node has answered a question of ours: it is a contact, if there is room.
     pub(super) fn note_answer(&mut self, now: Instant, id: &NodeId, addr: &CompactAddr) {
         if self.tables.get_mut(addr.family()).answered(now, id, addr) == Admission::Added {
-            self.upkeep.due = self.upkeep.due.min(now.after_micros(QUIET));
+            self.upkeep.due = self.upkeep.due.min(now.after_micros(QUIET.into()));
         }
     }
 
@@ -132,7 +132,7 @@ impl Node<'_> {
         if self.next_join().is_some_and(|join_at| now >= join_at) {
             // The second walk and the third, when neighbours are known.
             let young = self.upkeep.join_pause > JOIN_PAUSE.0 && self.upkeep.join_pause <= YOUNG;
-            self.upkeep.join_at = now + Duration::from_secs(self.upkeep.join_pause.into());
+            self.upkeep.join_at = now.after_millis(self.upkeep.join_pause * 1_000);
             self.upkeep.join_pause = (self.upkeep.join_pause * JOIN_PAUSE.2).min(JOIN_PAUSE.1);
             for family in Family::ALL {
                 // One that the application has just started serves as well.
@@ -162,7 +162,7 @@ impl Node<'_> {
         // One refresh at a time, so that queries are left for the application.
         if !self.may_start_internal() {
             // Where there is no query at all, there is nothing to be looked for each second either.
-            self.upkeep.due = (now + BUSY_PAUSE).max(self.tables_due());
+            self.upkeep.due = now.after_millis(BUSY_PAUSE).max(self.tables_due());
             return None;
         }
         for family in Family::ALL {

@@ -157,9 +157,8 @@ impl<'m> Arena<'m> {
             let gap = self.scan - self.write;
             if gap > 0
                 && let Some(window) = self.octets.get_mut(self.write..self.scan + total)
-                && gap <= window.len()
             {
-                window.copy_within(gap.., 0);
+                move_down(window, gap);
                 moved(owner, self.write as u32);
             }
             self.write += total;
@@ -168,6 +167,20 @@ impl<'m> Arena<'m> {
         if self.scan >= self.end {
             (self.write, self.scan, self.end, self.dead_behind) = (0, 0, self.write, 0);
         }
+    }
+}
+
+/// Moves what lies in `window` behind its first `gap` octets, of which there is at least one, to its start. In pieces that
+/// do not overlap: pieces that do are copied by a function (`memmove`) that nothing else needs.
+fn move_down(window: &mut [u8], gap: usize) {
+    let mut rest = window;
+    while let Some((to, from)) = rest.split_at_mut_checked(gap)
+        && !from.is_empty()
+    {
+        for (to, from) in to.iter_mut().zip(&*from) {
+            *to = *from;
+        }
+        rest = from;
     }
 }
 

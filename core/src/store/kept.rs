@@ -69,7 +69,7 @@ impl Store<'_> {
     pub(crate) fn forget(&mut self, now: Instant, target: &Target, mutable: bool) -> bool {
         let kept = self.find_kept(target, mutable);
         if let Some(slot) = kept {
-            self.change(slot, false, now + self.lifetime);
+            self.change(slot, false, now.after_micros(self.lifetime));
         }
         kept.is_some()
     }

@@ -41,12 +41,12 @@ pub use self::kept::{Kept, LastAnnouncement};
 use crate::addr::CompactAddr;
 use crate::crypto::{PublicKey, Signature};
 use crate::event::Event;
-use crate::fair::{Group, SOURCE, Sourced, Sources};
+use crate::fair::{Group, Sourced, Sources};
 use crate::id::Target;
 use crate::item::{ImmutableItem, Item, MutableItem};
-use crate::links::{Chain, Chained, Index, Link, Linked, Order, Slot};
+use crate::links::{Chain, Chained, Expiring, Index, Link, Linked, Order, Slot};
 use crate::list::{Empty, Slots};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 
 /// Octets of a mutable item besides salt and value: key, signature, sequence number, length of the salt.
 const MUTABLE_HEAD: usize = 32 + 64 + 8 + 1;
@@ -102,9 +102,8 @@ pub struct ItemSlot {
     kept: bool,
     last: LastAnnouncement,
     source: Option<Slot>,
-    age: Link,
-    by_source: Link,
-    report: Link,
+    /// For the orders [`AGE`], [`SOURCE`](crate::fair::SOURCE) and [`REPORT`].
+    links: [Link; 3],
     // These two may have nothing to do with the item in this record; see `Chain` and `Group`.
     chain: Chain,
     group: Group,
@@ -121,9 +120,7 @@ impl Empty for ItemSlot {
         kept: false,
         last: LastAnnouncement::Never,
         source: None,
-        age: Link::EMPTY,
-        by_source: Link::EMPTY,
-        report: Link::EMPTY,
+        links: [Link::EMPTY; 3],
         chain: Chain::EMPTY,
         group: Group::EMPTY,
     };
@@ -136,30 +133,18 @@ impl ItemSlot {
     }
 }
 
-impl Linked<AGE> for ItemSlot {
-    fn link(&self) -> &Link {
-        &self.age
+impl Linked for ItemSlot {
+    fn links(&self) -> &[Link] {
+        &self.links
     }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.age
-    }
-}
-
-impl Linked<SOURCE> for ItemSlot {
-    fn link(&self) -> &Link {
-        &self.by_source
-    }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.by_source
+    fn links_mut(&mut self) -> &mut [Link] {
+        &mut self.links
     }
 }
 
-impl Linked<REPORT> for ItemSlot {
-    fn link(&self) -> &Link {
-        &self.report
-    }
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.report
+impl Expiring for ItemSlot {
+    fn expires(&self) -> Instant {
+        self.expires
     }
 }
 
@@ -178,9 +163,6 @@ impl Sourced for ItemSlot {
     }
     fn set_group(&mut self, group: Group) {
         self.group = group;
-    }
-    fn expires(&self) -> Instant {
-        self.expires
     }
 }
 
@@ -265,7 +247,8 @@ struct Displaced {
 pub(crate) struct Store<'m> {
     records: Slots<'m, ItemSlot>,
     arena: Arena<'m>,
-    lifetime: Duration,
+    /// In microseconds.
+    lifetime: u64,
     reports_wanted: bool,
     index: Index,
     sources: Sources,
@@ -300,7 +283,7 @@ impl<'m> Store<'m> {
         Self {
             records,
             arena,
-            lifetime,
+            lifetime: micros(lifetime),
             reports_wanted,
             index: Index::new(hash_key),
             sources,
@@ -409,7 +392,7 @@ impl<'m> Store<'m> {
             return Ok(0);
         }
         let source = self.sources.group_of(&self.records, &source.network().to_le_bytes());
-        self.put(target, item, Claim::Stranger { source, expires: now + self.lifetime }, false)
+        self.put(target, item, Claim::Stranger { source, expires: now.after_micros(self.lifetime) }, false)
     }
 
     /// Takes back an item that the host was told of in an earlier life, and that has `remaining` to live (at most the
@@ -434,7 +417,7 @@ impl<'m> Store<'m> {
             return Ok(false);
         }
         let source = self.sources.group_of(&self.records, target.as_bytes());
-        let expires = now + remaining.min(self.lifetime);
+        let expires = now.after_micros(micros(remaining).min(self.lifetime));
         self.put(target, item, Claim::Stranger { source, expires }, true).map(|_evicted| true)
     }
 
@@ -442,7 +425,7 @@ impl<'m> Store<'m> {
     pub(crate) fn refresh(&mut self, now: Instant, target: &Target, mutable: bool) -> bool {
         let kind = if mutable { Kind::Mutable } else { Kind::Immutable };
         let Some(slot) = self.find(target, kind) else { return false };
-        let expires = now + self.lifetime;
+        let expires = now.after_micros(self.lifetime);
         let Some(record) = self.records.get_mut(slot.index()) else { return false };
         if record.kept {
             return true;
@@ -450,7 +433,7 @@ impl<'m> Store<'m> {
         let source = record.source;
         record.expires = expires;
         self.live.remove(&mut self.records, slot);
-        self.live.place(&mut self.records, slot, |record| record.expires);
+        self.live.place(&mut self.records, slot);
         Sources::renew(&mut self.records, slot, source);
         self.note(slot, Pending::Refreshed);
         true
@@ -526,10 +509,10 @@ impl<'m> Store<'m> {
         let Some(record) = self.records.get(slot.index()) else { return };
         let (source, octets) = (record.source, record.octets());
         if record.kept {
-            self.kept.place(&mut self.records, slot, |record| record.expires);
+            self.kept.place(&mut self.records, slot);
             self.kept_octets += octets as usize;
         } else {
-            self.live.place(&mut self.records, slot, |record| record.expires);
+            self.live.place(&mut self.records, slot);
             self.sources.enter(&mut self.records, slot, source, octets);
         }
     }

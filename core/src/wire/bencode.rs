@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::divide::by_ten;
+
 /// How deep lists and dicts may nest in a canonical value, the outermost counted as 1. The deepest value that fits into
 /// the 1,000 octets of BEP 44 has 500 levels.
 pub const MAX_DEPTH: usize = 512;
@@ -206,32 +208,6 @@ impl<'a> Iterator for Dict<'a> {
     }
 }
 
-/// The values of `keys` in `dict`, in one pass; of duplicates the first.
-///
-/// # Errors
-/// [`Malformed`] if the dict is not whole.
-pub(super) fn fields<'a, const N: usize>(
-    dict: Dict<'a>,
-    keys: &[&[u8]; N],
-) -> Result<[Option<Value<'a>>; N], Malformed> {
-    let mut found = [None; N];
-    find(dict, keys, &mut found)?;
-    Ok(found)
-}
-
-/// Apart, so that there is one of it for all numbers of keys.
-fn find<'a>(dict: Dict<'a>, keys: &[&[u8]], found: &mut [Option<Value<'a>>]) -> Result<(), Malformed> {
-    for entry in dict {
-        let (key, value) = entry?;
-        // By the first octet first: most of them differ in that, and comparing slices is a call.
-        let is_it = |(known, _): &(&&[u8], _)| known.first() == key.first() && **known == key;
-        if let Some((_, place)) = keys.iter().zip(&mut *found).find(is_it) {
-            place.get_or_insert(value);
-        }
-    }
-    Ok(())
-}
-
 /// Whether `value` is exactly one value in the only form that BEP 44 allows to be signed and hashed: keys of dicts
 /// strictly ascending as raw octets, no leading zeros, no `-0`, nothing missing and nothing after it. Integers may have
 /// any number of digits. A value deeper than [`MAX_DEPTH`] or a list or dict over [`MAX_NESTED_LEN`] octets is not
@@ -271,24 +247,13 @@ impl<'b> Writer<'b> {
         self.decimal(bytes.len() as u64).raw(b":").raw(bytes)
     }
 
-    /// A key of a dict, and a byte string.
-    #[cfg_attr(feature = "opt-size", inline(never))]
-    pub(crate) fn entry(&mut self, key: &[u8], value: &[u8]) -> &mut Self {
-        self.bytes(key).bytes(value)
-    }
-
-    /// A key of a dict, and an integer.
-    #[cfg_attr(feature = "opt-size", inline(never))]
-    pub(crate) fn number(&mut self, key: &[u8], value: i64) -> &mut Self {
-        self.bytes(key).integer(value)
-    }
-
     /// An integer.
     pub fn integer(&mut self, value: i64) -> &mut Self {
         self.raw(if value < 0 { b"i-" } else { b"i" }).decimal(value.unsigned_abs()).raw(b"e")
     }
 
     /// Begins a dict.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn dict(&mut self) -> &mut Self {
         self.raw(b"d")
     }
@@ -299,6 +264,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Ends a dict or a list.
+    #[cfg_attr(feature = "opt-size", inline(never))]
     pub fn end(&mut self) -> &mut Self {
         self.raw(b"e")
     }
@@ -326,8 +292,9 @@ impl<'b> Writer<'b> {
         let mut digits = [0; 20];
         let mut start = digits.len();
         for digit in digits.iter_mut().rev() {
-            *digit = b'0' | (value % 10) as u8;
-            value /= 10;
+            let (rest, last) = by_ten(value);
+            *digit = b'0' | last;
+            value = rest;
             start = start.saturating_sub(1);
             if value == 0 {
                 break;
@@ -386,9 +353,13 @@ fn parse_integer(text: &[u8]) -> Option<i64> {
         Some(digits) => (true, digits),
         None => (false, text),
     };
-    // Summed up below zero, where there is one number more.
-    let sum = digits.iter().try_fold(0_i64, |sum, octet| sum.checked_mul(10)?.checked_sub(i64::from(octet & 0x0f)))?;
-    if negative { Some(sum) } else { sum.checked_neg() }
+    // What fits has up to 19 digits, and what has no more fits into 64 bits without a sign.
+    if digits.len() > 19 {
+        return None;
+    }
+    let add = |sum: u64, octet: &u8| sum.wrapping_mul(10).wrapping_add(u64::from(octet & 0x0f));
+    let sum = digits.iter().fold(0, add);
+    if negative { 0_i64.checked_sub_unsigned(sum) } else { i64::try_from(sum).ok() }
 }
 
 /// Splits a canonical byte string from what follows.

@@ -1,6 +1,7 @@
 //! The frame that all messages share (BEP 5, "KRPC Protocol"), and what becomes of a datagram.
 
-use super::bencode::{Dict, Value, Writer, fields};
+use super::bencode::{Dict, Writer};
+use super::keys::{Fields, Key};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::reply::{RemoteError, Reply};
@@ -41,60 +42,33 @@ pub enum ParseError<'a> {
 /// # Errors
 /// See [`ParseError`].
 pub fn parse(datagram: &[u8]) -> Result<Message<'_>, ParseError<'_>> {
-    let envelope = Envelope::read(datagram).ok_or(ParseError::Drop)?;
-    match envelope.kind {
-        b"q" => Query::read(&envelope)
+    let mut fields = Fields::EMPTY;
+    let whole = Dict::open(datagram).and_then(|dict| fields.read(dict, &KEYS));
+    // `t` and `y`. Nobody could match the answer to a query without a transaction id.
+    let transaction = fields.bytes(Key::Transaction).and_then(non_empty);
+    let (Ok(()), Some(transaction), Some(kind)) = (whole, transaction, fields.bytes(Key::Y)) else {
+        return Err(ParseError::Drop);
+    };
+    match kind {
+        b"q" => Query::read(transaction, &fields)
             .map(Message::Query)
-            .map_err(|refusal| ParseError::Refuse { transaction: envelope.transaction, refusal }),
-        b"r" => Reply::read(&envelope).map(Message::Reply).ok_or(ParseError::Drop),
-        b"e" => RemoteError::read(&envelope).map(Message::Error).ok_or(ParseError::Drop),
+            .map_err(|refusal| ParseError::Refuse { transaction, refusal }),
+        b"r" => Reply::read(transaction, &fields).map(Message::Reply).ok_or(ParseError::Drop),
+        b"e" => RemoteError::read(transaction, &fields).map(Message::Error).ok_or(ParseError::Drop),
         _ => Err(ParseError::Drop),
     }
 }
 
-/// The top level of a message.
-pub(super) struct Envelope<'a> {
-    /// `t`; not empty. Nobody could match the answer to a query without one.
-    pub(super) transaction: &'a [u8],
-    /// `y`.
-    kind: &'a [u8],
-    /// `q`.
-    pub(super) method: Option<Value<'a>>,
-    /// `a`.
-    pub(super) arguments: Option<Value<'a>>,
-    /// `r`.
-    pub(super) reply: Option<Value<'a>>,
-    /// `e`.
-    pub(super) error: Option<Value<'a>>,
-    /// `ro` (BEP 43).
-    pub(super) read_only: Option<Value<'a>>,
-    /// `ip` (BEP 42).
-    pub(super) observed: Option<Value<'a>>,
-}
-
-impl<'a> Envelope<'a> {
-    fn read(datagram: &'a [u8]) -> Option<Self> {
-        let [a, e, ip, q, r, ro, t, y] =
-            fields(Dict::open(datagram).ok()?, &[b"a", b"e", b"ip", b"q", b"r", b"ro", b"t", b"y"]).ok()?;
-        Some(Self {
-            transaction: t.and_then(Value::bytes).and_then(non_empty)?,
-            kind: y.and_then(Value::bytes)?,
-            method: q,
-            arguments: a,
-            reply: r,
-            error: e,
-            read_only: ro,
-            observed: ip,
-        })
-    }
-}
+/// The keys of the top level that are looked at.
+const KEYS: [Key; 8] =
+    [Key::Arguments, Key::Error, Key::Ip, Key::Method, Key::Reply, Key::ReadOnly, Key::Transaction, Key::Y];
 
 /// `ip`: where the message that is answered came from (BEP 42). Always `Some`: there is room for either length.
 pub(super) fn write_observed(writer: &mut Writer<'_>, observed: Option<CompactAddr>) -> Option<()> {
     if let Some(addr) = observed {
         let mut compact = heapless::Vec::<u8, { CompactAddr::MAX_LEN }>::new();
         addr.write_compact(&mut compact)?;
-        writer.entry(b"ip", &compact);
+        writer.entry(Key::Ip, &compact);
     }
     Some(())
 }
@@ -106,11 +80,11 @@ pub(super) fn finish(
     version: Option<[u8; 4]>,
     kind: &[u8],
 ) -> Option<usize> {
-    writer.entry(b"t", non_empty(transaction)?);
+    writer.entry(Key::Transaction, non_empty(transaction)?);
     if let Some(version) = version {
-        writer.entry(b"v", &version);
+        writer.entry(Key::V, &version);
     }
-    writer.entry(b"y", kind).end();
+    writer.entry(Key::Y, kind).end();
     writer.finish().map(<[u8]>::len)
 }
 

@@ -18,12 +18,14 @@
 )]
 
 pub mod bencode;
+mod keys;
 mod message;
 mod nodes;
 mod query;
 mod refusal;
 mod reply;
 
+pub(crate) use keys::Key;
 pub use message::{Message, ParseError, parse};
 pub use nodes::{MAX_NODES, NodeIter, NodeList, Nodes, ValueIter, ValueList, Values};
 pub use query::{AnnouncedPort, Method, Put, PutMutable, Query, Want};

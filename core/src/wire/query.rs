@@ -2,8 +2,9 @@
 
 use core::num::NonZeroU16;
 
-use super::bencode::{Dict, Malformed, Value, Writer, fields, is_canonical};
-use super::message::{Envelope, finish, non_empty};
+use super::bencode::{Malformed, Value, Writer, is_canonical};
+use super::keys::{Fields, Key};
+use super::message::{finish, non_empty};
 use super::refusal::{Code, Refusal};
 use crate::addr::{Family, PerFamily};
 use crate::id::{NodeId, Target};
@@ -127,6 +128,23 @@ impl Want {
     }
 }
 
+/// The arguments that any method knows.
+const KEYS: [Key; 13] = [
+    Key::Cas,
+    Key::Id,
+    Key::ImpliedPort,
+    Key::InfoHash,
+    Key::K,
+    Key::Port,
+    Key::Salt,
+    Key::Seq,
+    Key::Sig,
+    Key::Target,
+    Key::Token,
+    Key::V,
+    Key::Want,
+];
+
 impl<'a> Query<'a> {
     /// Writes the query and returns its length. `version` is the name of the program (BEP 5, "v").
     ///
@@ -135,261 +153,214 @@ impl<'a> Query<'a> {
     #[must_use]
     pub fn write(&self, version: Option<[u8; 4]>, buf: &mut [u8]) -> Option<usize> {
         let mut writer = Writer::new(buf);
-        writer.dict().bytes(b"a").dict();
+        writer.dict().key(Key::Arguments).dict();
         let method = self.write_arguments(&mut writer)?;
-        writer.end().entry(b"q", method);
+        writer.end().entry(Key::Method, method);
         if self.read_only {
-            writer.number(b"ro", 1);
+            writer.number(Key::ReadOnly, 1);
         }
         finish(writer, self.transaction, version, b"q")
     }
 
-    /// Writes the content of `a`; returns the name of the method.
+    /// Writes the content of `a`, in the order of its keys; returns the name of the method.
     fn write_arguments(&self, writer: &mut Writer<'_>) -> Option<&'static [u8]> {
-        let id = self.sender.as_bytes();
+        if let Method::Put(Put { mutable: Some(PutMutable { cas: Some(cas), .. }), .. }) = self.method {
+            writer.number(Key::Cas, cas);
+        }
+        writer.entry(Key::Id, self.sender.as_bytes());
         Some(match &self.method {
-            Method::Ping => {
-                writer.entry(b"id", id);
-                b"ping"
-            }
+            Method::Ping => b"ping",
             Method::FindNode { target, want } => {
-                writer.entry(b"id", id).entry(b"target", target.as_bytes());
+                writer.entry(Key::Target, target.as_bytes());
                 write_want(writer, *want);
                 b"find_node"
             }
             Method::GetPeers { info_hash, want } => {
-                writer.entry(b"id", id).entry(b"info_hash", info_hash.as_bytes());
+                writer.entry(Key::InfoHash, info_hash.as_bytes());
                 write_want(writer, *want);
                 b"get_peers"
             }
             Method::AnnouncePeer { info_hash, port, token } => {
-                writer.entry(b"id", id);
                 let port = match *port {
                     AnnouncedPort::Explicit(port) => port.get(),
                     AnnouncedPort::Implied { fallback } => {
-                        writer.number(b"implied_port", 1);
+                        writer.number(Key::ImpliedPort, 1);
                         fallback
                     }
                 };
-                writer.entry(b"info_hash", info_hash.as_bytes()).number(b"port", port.into());
-                writer.entry(b"token", non_empty(token)?);
+                writer.entry(Key::InfoHash, info_hash.as_bytes()).number(Key::Port, port.into());
+                writer.entry(Key::Token, non_empty(token)?);
                 b"announce_peer"
             }
             Method::Get { target, seq, want } => {
-                writer.entry(b"id", id);
                 if let Some(seq) = seq {
-                    writer.number(b"seq", *seq);
+                    writer.number(Key::Seq, *seq);
                 }
-                writer.entry(b"target", target.as_bytes());
+                writer.entry(Key::Target, target.as_bytes());
                 write_want(writer, *want);
                 b"get"
             }
             Method::Put(put) => {
-                put.write_arguments(writer, id)?;
+                put.write_arguments(writer)?;
                 b"put"
             }
         })
     }
 
+    /// `message` has the keys of the top level.
     #[cfg_attr(feature = "opt-size", inline(never))]
-    pub(super) fn read(envelope: &Envelope<'a>) -> Result<Self, Refusal> {
-        let method = envelope.method.and_then(Value::bytes).ok_or(protocol("q missing or not a string"))?;
-        let entries = envelope.arguments.and_then(Value::entries).ok_or(protocol("a missing or not a dict"))?;
-        let arguments = Arguments::read(entries).map_err(|Malformed| protocol("malformed arguments"))?;
-        let id = arguments.id.and_then(Value::bytes).and_then(NodeId::from_slice);
-        Ok(Self {
-            transaction: envelope.transaction,
-            sender: id.ok_or(protocol("id missing or not 20 octets"))?,
-            read_only: envelope.read_only.and_then(Value::integer).is_some_and(|ro| ro != 0),
-            method: Method::read(method, &arguments)?,
-        })
+    pub(super) fn read(transaction: &'a [u8], message: &Fields<'a>) -> Result<Self, Refusal> {
+        let query = Self::read_known(transaction, message).map_err(|fault| Refusal::new(Code::Protocol, fault))?;
+        query.ok_or(Refusal::new(Code::UnknownMethod, "method unknown"))
+    }
+
+    /// `None` if the method is unknown. The error says what is malformed.
+    fn read_known(transaction: &'a [u8], message: &Fields<'a>) -> Result<Option<Self>, &'static str> {
+        let method = message.bytes(Key::Method).ok_or("q missing or not a string")?;
+        let entries = message.get(Key::Arguments).and_then(Value::entries);
+        let entries = entries.ok_or("a missing or not a dict")?;
+        let mut arguments = Fields::EMPTY;
+        arguments.read(entries, &KEYS).map_err(|Malformed| "malformed arguments")?;
+        let id = arguments.array(Key::Id).ok_or("id missing or not 20 octets")?;
+        let Some(method) = Method::read(method, &arguments)? else { return Ok(None) };
+        Ok(Some(Self {
+            transaction,
+            sender: NodeId::new(*id),
+            read_only: message.integer(Key::ReadOnly).is_some_and(|ro| ro != 0),
+            method,
+        }))
     }
 }
 
 impl<'a> Method<'a> {
-    fn read(name: &[u8], arguments: &Arguments<'a>) -> Result<Self, Refusal> {
-        let (target, info_hash) = (point(arguments.target), point(arguments.info_hash));
-        let target_fault = protocol("target missing or not 20 octets");
-        let info_hash_fault = protocol("info_hash missing or not 20 octets");
-        let want = || arguments.want.map_or(Want::UNSAID, read_want);
+    /// `None` is an unknown method. The error says what is wrong with the arguments.
+    fn read(name: &[u8], arguments: &Fields<'a>) -> Result<Option<Self>, &'static str> {
+        let target = arguments.array(Key::Target).ok_or("target missing or not 20 octets");
+        let info_hash = arguments.array(Key::InfoHash).ok_or("info_hash missing or not 20 octets");
+        let want = || arguments.get(Key::Want).map_or(Want::UNSAID, read_want);
         // Not a `match`, which compares octet by octet, in ten times the code.
-        Ok(if name == b"ping" {
+        Ok(Some(if name == b"ping" {
             Self::Ping
         } else if name == b"get_peers" {
-            Self::GetPeers { info_hash: info_hash.ok_or(info_hash_fault)?, want: want() }
+            Self::GetPeers { info_hash: Target::new(*info_hash?), want: want() }
         } else if name == b"announce_peer" {
             Self::AnnouncePeer {
-                info_hash: info_hash.ok_or(info_hash_fault)?,
-                port: arguments.port()?,
-                token: arguments.token()?,
+                info_hash: Target::new(*info_hash?),
+                port: AnnouncedPort::read(arguments)?,
+                token: read_token(arguments)?,
             }
         } else if name == b"get" {
             Self::Get {
-                target: target.ok_or(target_fault)?,
-                seq: optional_integer(arguments.seq, "seq not an integer of 64 bits")?,
+                target: Target::new(*target?),
+                seq: optional_integer(arguments, Key::Seq, "seq not an integer of 64 bits")?,
                 want: want(),
             }
         } else if name == b"put" {
             Self::Put(Put::read(arguments)?)
         } else if name == b"find_node" {
-            Self::FindNode { target: target.ok_or(target_fault)?, want: want() }
+            Self::FindNode { target: Target::new(*target?), want: want() }
         } else {
             // BEP 5, "Errors": what has a target is answered as if it were find_node, for extensions to come.
-            Self::FindNode {
-                target: target.or(info_hash).ok_or(Refusal::new(Code::UnknownMethod, "method unknown"))?,
-                want: want(),
-            }
-        })
+            let Ok(point) = target.or(info_hash) else { return Ok(None) };
+            Self::FindNode { target: Target::new(*point), want: want() }
+        }))
     }
 }
 
 impl<'a> Put<'a> {
-    fn read(arguments: &Arguments<'a>) -> Result<Self, Refusal> {
-        let token = arguments.token()?;
-        let value = arguments.v.ok_or(protocol("v missing"))?.raw();
+    fn read(arguments: &Fields<'a>) -> Result<Self, &'static str> {
+        let token = read_token(arguments)?;
+        let value = arguments.get(Key::V).ok_or("v missing")?.raw();
         let mutable = PutMutable::read(arguments)?;
         if !is_canonical(value) {
-            return Err(protocol("v not canonical"));
+            return Err("v not canonical");
         }
         Ok(Self { token, value, mutable, target: None })
     }
 
-    fn write_arguments(&self, writer: &mut Writer<'_>, id: &[u8]) -> Option<()> {
-        if let Some(PutMutable { cas: Some(cas), .. }) = self.mutable {
-            writer.number(b"cas", cas);
-        }
-        writer.entry(b"id", id);
+    /// What comes behind the id.
+    fn write_arguments(&self, writer: &mut Writer<'_>) -> Option<()> {
         if let Some(mutable) = &self.mutable {
             if mutable.seq < 0 {
                 return None;
             }
-            writer.entry(b"k", mutable.key);
+            writer.entry(Key::K, mutable.key);
             if !mutable.salt.is_empty() {
-                writer.entry(b"salt", mutable.salt);
+                writer.entry(Key::Salt, mutable.salt);
             }
-            writer.number(b"seq", mutable.seq).entry(b"sig", mutable.signature);
+            writer.number(Key::Seq, mutable.seq).entry(Key::Sig, mutable.signature);
         }
         if let Some(target) = &self.target {
-            writer.entry(b"target", target.as_bytes());
+            writer.entry(Key::Target, target.as_bytes());
         }
-        writer.entry(b"token", non_empty(self.token)?).bytes(b"v").raw(self.value);
+        writer.entry(Key::Token, non_empty(self.token)?).key(Key::V).raw(self.value);
         Some(())
     }
 }
 
 impl<'a> PutMutable<'a> {
     /// `None` is an immutable item.
-    fn read(arguments: &Arguments<'a>) -> Result<Option<Self>, Refusal> {
-        let salt = match arguments.salt {
-            Some(salt) => salt.bytes().ok_or(protocol("salt not a string"))?,
+    fn read(arguments: &Fields<'a>) -> Result<Option<Self>, &'static str> {
+        let salt = match arguments.get(Key::Salt) {
+            Some(salt) => salt.bytes().ok_or("salt not a string")?,
             None => &[],
         };
-        let Some(key) = arguments.k else {
+        if arguments.get(Key::K).is_none() {
             // A lone `cas` says nothing about an immutable item, and means no harm.
-            return if arguments.sig.is_none() && arguments.seq.is_none() && salt.is_empty() {
-                Ok(None)
-            } else {
-                Err(protocol("sig, seq or salt without k"))
-            };
-        };
-        let seq = arguments.seq.and_then(Value::integer).ok_or(protocol("seq missing or not an integer of 64 bits"))?;
-        if seq < 0 {
-            return Err(protocol("seq negative"));
+            let others = arguments.get(Key::Sig).is_some() || arguments.get(Key::Seq).is_some() || !salt.is_empty();
+            return if others { Err("sig, seq or salt without k") } else { Ok(None) };
         }
-        let signature = arguments.sig.ok_or(protocol("sig missing"))?;
+        let seq = arguments.integer(Key::Seq).ok_or("seq missing or not an integer of 64 bits")?;
+        if seq < 0 {
+            return Err("seq negative");
+        }
+        if arguments.get(Key::Sig).is_none() {
+            return Err("sig missing");
+        }
         Ok(Some(Self {
-            key: array(key).ok_or(protocol("k not 32 octets"))?,
+            key: arguments.array(Key::K).ok_or("k not 32 octets")?,
             salt,
             seq,
-            signature: array(signature).ok_or(protocol("sig not 64 octets"))?,
-            cas: optional_integer(arguments.cas, "cas not an integer of 64 bits")?,
+            signature: arguments.array(Key::Sig).ok_or("sig not 64 octets")?,
+            cas: optional_integer(arguments, Key::Cas, "cas not an integer of 64 bits")?,
         }))
     }
 }
 
-/// The arguments that any method knows; of duplicates the first.
-struct Arguments<'a> {
-    cas: Option<Value<'a>>,
-    id: Option<Value<'a>>,
-    implied_port: Option<Value<'a>>,
-    info_hash: Option<Value<'a>>,
-    k: Option<Value<'a>>,
-    port: Option<Value<'a>>,
-    salt: Option<Value<'a>>,
-    seq: Option<Value<'a>>,
-    sig: Option<Value<'a>>,
-    target: Option<Value<'a>>,
-    token: Option<Value<'a>>,
-    v: Option<Value<'a>>,
-    want: Option<Value<'a>>,
-}
-
-impl<'a> Arguments<'a> {
-    fn read(entries: Dict<'a>) -> Result<Self, Malformed> {
-        let [cas, id, implied_port, info_hash, k, port, salt, seq, sig, target, token, v, want] = fields(
-            entries,
-            &[
-                b"cas",
-                b"id",
-                b"implied_port",
-                b"info_hash",
-                b"k",
-                b"port",
-                b"salt",
-                b"seq",
-                b"sig",
-                b"target",
-                b"token",
-                b"v",
-                b"want",
-            ],
-        )?;
-        Ok(Self { cas, id, implied_port, info_hash, k, port, salt, seq, sig, target, token, v, want })
-    }
-
-    fn token(&self) -> Result<&'a [u8], Refusal> {
-        self.token.and_then(Value::bytes).and_then(non_empty).ok_or(protocol("token missing, empty or not a string"))
-    }
-
-    fn port(&self) -> Result<AnnouncedPort, Refusal> {
-        let port = self.port.and_then(Value::integer).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
-        if self.implied_port.and_then(Value::integer).is_some_and(|implied| implied != 0) {
-            return Ok(AnnouncedPort::Implied { fallback: port });
+impl AnnouncedPort {
+    fn read(arguments: &Fields<'_>) -> Result<Self, &'static str> {
+        let port = arguments.integer(Key::Port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+        if arguments.integer(Key::ImpliedPort).is_some_and(|implied| implied != 0) {
+            return Ok(Self::Implied { fallback: port });
         }
-        NonZeroU16::new(port).map(AnnouncedPort::Explicit).ok_or(protocol("port missing or not from 1 to 65535"))
+        NonZeroU16::new(port).map(Self::Explicit).ok_or("port missing or not from 1 to 65535")
     }
 }
 
-const fn protocol(message: &'static str) -> Refusal {
-    Refusal::new(Code::Protocol, message)
+fn read_token<'a>(arguments: &Fields<'a>) -> Result<&'a [u8], &'static str> {
+    let token = arguments.bytes(Key::Token).and_then(non_empty);
+    token.ok_or("token missing, empty or not a string")
 }
 
-fn point(value: Option<Value<'_>>) -> Option<Target> {
-    Target::from_slice(value?.bytes()?)
-}
-
-fn array<const N: usize>(value: Value<'_>) -> Option<&[u8; N]> {
-    value.bytes()?.try_into().ok()
-}
-
-fn optional_integer(value: Option<Value<'_>>, fault: &'static str) -> Result<Option<i64>, Refusal> {
-    value.map(|value| value.integer().ok_or(protocol(fault))).transpose()
+fn optional_integer(arguments: &Fields<'_>, key: Key, fault: &'static str) -> Result<Option<i64>, &'static str> {
+    let number = arguments.integer(key);
+    if number.is_none() && arguments.get(key).is_some() { Err(fault) } else { Ok(number) }
 }
 
 /// Strings but `n4` and `n6`, and other types, say nothing (BEP 32).
 fn read_want(value: Value<'_>) -> Want {
     let mut want = Want::UNSAID;
-    for item in value.items().into_iter().flatten().flatten() {
-        let name = item.bytes().unwrap_or_default();
-        want.n4 |= name == b"n4";
-        want.n6 |= name == b"n6";
+    let Some(mut items) = value.items() else { return want };
+    while let Some(Ok(item)) = items.next() {
+        want.n4 |= item.bytes() == Some(b"n4");
+        want.n6 |= item.bytes() == Some(b"n6");
     }
     want
 }
 
 fn write_want(writer: &mut Writer<'_>, want: Want) {
     if want != Want::UNSAID {
-        writer.bytes(b"want").list();
+        writer.key(Key::Want).list();
         if want.n4 {
             writer.bytes(b"n4");
         }

@@ -1,6 +1,7 @@
 //! What a query is refused with (BEP 5, "Errors"; BEP 44, "Errors").
 
 use super::bencode::Writer;
+use super::keys::Key;
 use super::message::{finish, write_observed};
 use crate::addr::CompactAddr;
 
@@ -93,7 +94,7 @@ impl Refusal {
         buf: &mut [u8],
     ) -> Option<usize> {
         let mut writer = Writer::new(buf);
-        writer.dict().bytes(b"e").list();
+        writer.dict().key(Key::Error).list();
         writer.integer(self.code.number().into()).bytes(self.message.as_bytes()).end();
         write_observed(&mut writer, observed)?;
         finish(writer, transaction, version, b"e")

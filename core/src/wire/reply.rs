@@ -1,7 +1,8 @@
 //! Answers (BEP 5, BEP 44) and refusals by others.
 
-use super::bencode::{Value, Writer, fields};
-use super::message::{Envelope, finish, non_empty, write_observed};
+use super::bencode::{Value, Writer};
+use super::keys::{Fields, Key};
+use super::message::{finish, non_empty, write_observed};
 use super::nodes::{Nodes, Values};
 use super::refusal::Code;
 use crate::addr::{CompactAddr, Family, PerFamily};
@@ -33,6 +34,9 @@ pub struct Reply<'a> {
     pub observed: Option<CompactAddr>,
 }
 
+/// The keys of an answer that are looked at.
+const KEYS: [Key; 9] = [Key::Id, Key::K, Key::Nodes, Key::Nodes6, Key::Seq, Key::Sig, Key::Token, Key::V, Key::Values];
+
 impl<'a> Reply<'a> {
     /// The answer that says nothing but who answers: enough for `ping`, `announce_peer` and `put`.
     #[must_use]
@@ -60,52 +64,50 @@ impl<'a> Reply<'a> {
         let mut writer = Writer::new(buf);
         writer.dict();
         write_observed(&mut writer, self.observed)?;
-        writer.bytes(b"r").dict().entry(b"id", self.sender.as_bytes());
+        writer.key(Key::Reply).dict().entry(Key::Id, self.sender.as_bytes());
         if let Some(key) = self.key {
-            writer.entry(b"k", key);
+            writer.entry(Key::K, key);
         }
         for family in Family::ALL {
             if let Some(nodes) = self.nodes.octets(family) {
-                writer.bytes(PerFamily::<&[u8]>::new(b"nodes", b"nodes6").get(family)).bytes(nodes);
+                writer.entry(*PerFamily::new(Key::Nodes, Key::Nodes6).get(family), nodes);
             }
         }
         if let Some(seq) = self.seq {
-            writer.number(b"seq", seq);
+            writer.number(Key::Seq, seq);
         }
         if let Some(signature) = self.signature {
-            writer.entry(b"sig", signature);
+            writer.entry(Key::Sig, signature);
         }
         if let Some(token) = self.token {
-            writer.entry(b"token", non_empty(token)?);
+            writer.entry(Key::Token, non_empty(token)?);
         }
         if let Some(value) = self.value {
-            writer.bytes(b"v").raw(value);
+            writer.key(Key::V).raw(value);
         }
         if let Some(values) = &self.values {
-            writer.bytes(b"values").list().raw(values.items()).end();
+            writer.key(Key::Values).list().raw(values.items()).end();
         }
         writer.end();
         finish(writer, self.transaction, version, b"r")
     }
 
-    pub(super) fn read(envelope: &Envelope<'a>) -> Option<Self> {
-        let [id, k, nodes, nodes6, seq, sig, token, v, values] = fields(
-            envelope.reply?.entries()?,
-            &[b"id", b"k", b"nodes", b"nodes6", b"seq", b"sig", b"token", b"v", b"values"],
-        )
-        .ok()?;
+    /// `message` has the keys of the top level.
+    pub(super) fn read(transaction: &'a [u8], message: &Fields<'a>) -> Option<Self> {
+        let mut fields = Fields::EMPTY;
+        fields.read(message.get(Key::Reply)?.entries()?, &KEYS).ok()?;
         Some(Self {
-            transaction: envelope.transaction,
-            sender: NodeId::from_slice(id?.bytes()?)?,
+            transaction,
+            sender: NodeId::from_slice(fields.bytes(Key::Id)?)?,
             // Nobody could use an empty token: BEP 44 and BEP 5 both have it refused.
-            token: token.and_then(Value::bytes).and_then(non_empty),
-            nodes: Nodes::new(nodes.and_then(Value::bytes), nodes6.and_then(Value::bytes)),
-            values: values.and_then(Values::new),
-            value: v.map(Value::raw),
-            key: k.and_then(Value::bytes).and_then(|key| key.try_into().ok()),
-            seq: seq.and_then(Value::integer),
-            signature: sig.and_then(Value::bytes).and_then(|signature| signature.try_into().ok()),
-            observed: envelope.observed.and_then(Value::bytes).and_then(CompactAddr::from_compact),
+            token: fields.bytes(Key::Token).and_then(non_empty),
+            nodes: Nodes::new(fields.bytes(Key::Nodes), fields.bytes(Key::Nodes6)),
+            values: fields.get(Key::Values).and_then(Values::new),
+            value: fields.get(Key::V).map(Value::raw),
+            key: fields.array(Key::K),
+            seq: fields.integer(Key::Seq),
+            signature: fields.array(Key::Sig),
+            observed: message.bytes(Key::Ip).and_then(CompactAddr::from_compact),
         })
     }
 }
@@ -128,10 +130,11 @@ impl<'a> RemoteError<'a> {
         Code::from_number(self.code)
     }
 
-    pub(super) fn read(envelope: &Envelope<'a>) -> Option<Self> {
-        let mut items = envelope.error?.items()?;
+    /// `message` has the keys of the top level.
+    pub(super) fn read(transaction: &'a [u8], message: &Fields<'a>) -> Option<Self> {
+        let mut items = message.get(Key::Error)?.items()?;
         Some(Self {
-            transaction: envelope.transaction,
+            transaction,
             code: items.next()?.ok()?.integer()?,
             message: items.next().and_then(Result::ok).and_then(Value::bytes).unwrap_or_default(),
         })

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -131,6 +131,6 @@ pub(crate) fn time(duration: Duration) -> String {
 pub(crate) fn count(number: impl Into<u64>, thing: &str) -> String {
     match number.into() {
         1 => format!("1 {thing}"),
-        number => format!("{} {thing}s", HumanCount(number)),
+        number => format!("{number} {thing}s"),
     }
 }

@@ -26,6 +26,8 @@ impl Uart {
         Self(())
     }
 
+    // Once for all who write.
+    #[inline(never)]
     pub(crate) fn write_octets(&mut self, octets: &[u8]) {
         for octet in octets {
             while FLAGS.read() & TRANSMIT_FULL != 0 {}

@@ -62,35 +62,56 @@ impl Arguments {
     /// Takes the words of `text`; the first that is not understood is given back, and what it was about is not to be used.
     /// Words without `=` (the name of the program) mean nothing.
     pub fn take<'t>(&mut self, text: &'t [u8]) -> Result<(), &'t [u8]> {
-        for word in text.split(|octet| *octet == b' ') {
-            let mut parts = word.splitn(2, |octet| *octet == b'=');
-            if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+        let mut text = text;
+        while !text.is_empty() {
+            let (word, rest) = cut(text, b' ').unwrap_or((text, &[]));
+            if let Some((name, value)) = cut(word, b'=') {
                 self.set(name, value).ok_or(word)?;
             }
+            text = rest;
         }
         Ok(())
     }
 
     fn set(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
         let network = &mut self.network;
-        match name {
-            b"seed" => hex::fill(&mut self.seed, value)?,
-            b"key" => self.key = Some(hex::parse(value)?),
-            b"id" => self.id = Some(NodeId::new(hex::parse(value)?)),
-            b"mac" => hex::fill(&mut network.mac, value)?,
-            b"ip" => network.ip = ip(value)?,
-            b"gateway" => network.gateway = Some(ip(value)?),
-            b"prefix" => network.prefix = u8::try_from(decimal(value)?).ok().filter(|bits| *bits <= 32)?,
-            b"port" => network.port = u16::try_from(decimal(value)?).ok()?,
-            b"boot" => self.bootstrap.push(address(value)?).ok()?,
-            b"say" => self.text = heapless::Vec::from_slice(value).ok()?,
-            _ => return None,
+        // Not a `match`, which compares octet by octet, in several times the code.
+        if name == b"seed" {
+            hex::fill(&mut self.seed, value)?;
+        } else if name == b"key" {
+            self.key = Some(hex::parse(value)?);
+        } else if name == b"id" {
+            self.id = Some(NodeId::new(hex::parse(value)?));
+        } else if name == b"mac" {
+            hex::fill(&mut network.mac, value)?;
+        } else if name == b"ip" {
+            network.ip = ip(value)?;
+        } else if name == b"gateway" {
+            network.gateway = Some(ip(value)?);
+        } else if name == b"prefix" {
+            network.prefix = u8::try_from(decimal(value)?).ok().filter(|bits| *bits <= 32)?;
+        } else if name == b"port" {
+            network.port = port(value)?;
+        } else if name == b"boot" {
+            self.bootstrap.push(address(value)?).ok()?;
+        } else if name == b"say" {
+            self.text = heapless::Vec::from_slice(value).ok()?;
+        } else {
+            return None;
         }
         Some(())
     }
 }
 
+/// What is before the first `at` in `text`, and what is behind it.
+#[inline(never)]
+fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(text.iter().position(|octet| *octet == at)?)?;
+    Some((before, rest.get(1..)?))
+}
+
 /// A decimal number without a sign.
+#[inline(never)]
 pub(crate) fn decimal(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
@@ -100,18 +121,25 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u32> {
 
 fn ip(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
-    let mut words = text.split(|octet| *octet == b'.');
-    for octet in &mut octets {
-        *octet = u8::try_from(decimal(words.next()?)?).ok()?;
+    let [first @ .., last] = &mut octets;
+    let mut rest = text;
+    for octet in first {
+        let number;
+        (number, rest) = cut(rest, b'.')?;
+        *octet = u8::try_from(decimal(number)?).ok()?;
     }
-    words.next().is_none().then(|| Ipv4Addr::from(octets))
+    *last = u8::try_from(decimal(rest)?).ok()?;
+    Some(octets.into())
+}
+
+fn port(text: &[u8]) -> Option<u16> {
+    u16::try_from(decimal(text)?).ok()
 }
 
 /// `127.0.0.2:6881`.
 pub(crate) fn address(text: &[u8]) -> Option<SocketAddrV4> {
-    let mut words = text.split(|octet| *octet == b':');
-    let (host, port, None) = (words.next()?, words.next()?, words.next()) else { return None };
-    Some(SocketAddrV4::new(ip(host)?, u16::try_from(decimal(port)?).ok()?))
+    let (host, number) = cut(text, b':')?;
+    Some(SocketAddrV4::new(ip(host)?, port(number)?))
 }
 
 #[cfg(test)]

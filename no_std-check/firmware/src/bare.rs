@@ -11,11 +11,11 @@ use crate::{Card, Network};
 /// Frames that are taken in one turn, so that a flood of them does not keep the board from all else.
 const FRAMES: usize = 32;
 
-/// The time between two questions for the next hop of a datagram that waits, in milliseconds.
-const AGAIN: u64 = 1_000;
+/// The time between two questions for the next hop of a datagram that waits, in microseconds.
+const AGAIN: u64 = 1_000_000;
 
-/// How long a datagram waits for its next hop, in milliseconds: then it is lost, and those behind it go on.
-const PATIENCE: u64 = 3_000;
+/// How long a datagram waits for its next hop, in microseconds: then it is lost, and those behind it go on.
+const PATIENCE: u64 = 3_000_000;
 
 /// A card, a host behind it, and one frame in each direction.
 #[derive(Debug)]
@@ -75,20 +75,21 @@ impl<C: Card> Bare<C> {
         }
     }
 
-    fn receive(&mut self, now: Instant, millis: u64, len: usize, node: &mut Node<'_>) {
+    fn receive(&mut self, now: Instant, len: usize, node: &mut Node<'_>) {
+        let micros = now.as_micros();
         let Some(frame) = self.incoming.get_mut(..len) else { return };
-        match self.host.receive(millis, frame) {
+        match self.host.receive(micros, frame) {
             Incoming::Datagram { from, payload } => {
                 let Some(room) = self.outgoing.get_mut(PAYLOAD..) else { return };
                 // One frame only waits: the answer to a stranger takes its place. (What we ask is asked again.)
                 self.held = None;
                 let answer = node.handle_datagram(now, from.into(), payload, room);
                 if let Some((to, len)) = answer.map(|answer| (answer.to, answer.datagram.len())) {
-                    self.send(millis, to, len, millis + PATIENCE);
+                    self.send(micros, to, len, micros + PATIENCE);
                 }
             }
             Incoming::Answer(frame) => self.card.send(frame),
-            Incoming::Resolved => self.send_held(millis),
+            Incoming::Resolved => self.send_held(micros),
             Incoming::Unreachable(to) => node.handle_unreachable(now, to.into()),
             Incoming::Nothing => {}
         }
@@ -97,28 +98,24 @@ impl<C: Card> Bare<C> {
 
 impl<C: Card> Network for Bare<C> {
     fn wants_turn(&mut self, now: Instant) -> bool {
-        self.card.waiting() || self.held.is_some_and(|held| held.next <= millis(now))
+        self.card.waiting() || self.held.is_some_and(|held| held.next <= now.as_micros())
     }
 
     fn turn(&mut self, now: Instant, node: &mut Node<'_>) {
-        let millis = millis(now);
+        let micros = now.as_micros();
         for _ in 0..FRAMES {
             let Some(len) = self.card.receive(&mut self.incoming) else { break };
-            self.receive(now, millis, len, node);
+            self.receive(now, len, node);
         }
-        if self.held.is_some_and(|held| held.next <= millis) {
-            self.send_held(millis);
+        if self.held.is_some_and(|held| held.next <= micros) {
+            self.send_held(micros);
         }
         // What is not fetched yet is a question that is not asked yet: nothing is lost while one waits.
         while self.held.is_none()
             && let Some(room) = self.outgoing.get_mut(PAYLOAD..)
             && let Some((to, len)) = node.poll_transmit(now, room).map(|packet| (packet.to, packet.datagram.len()))
         {
-            self.send(millis, to, len, millis + PATIENCE);
+            self.send(micros, to, len, micros + PATIENCE);
         }
     }
-}
-
-const fn millis(now: Instant) -> u64 {
-    now.as_micros() / 1_000
 }

@@ -44,6 +44,7 @@ impl Published {
         fits
     }
 
+    #[inline(never)]
     fn next_after(&mut self, seq: i64) {
         self.seq = seq.saturating_add(1);
         self.due = true;

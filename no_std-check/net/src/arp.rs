@@ -3,16 +3,16 @@
 use core::net::Ipv4Addr;
 
 use crate::ethernet::{self, ETHERNET, EtherType, MacAddr};
-use crate::{MIN_FRAME, Millis};
+use crate::{MIN_FRAME, Micros};
 
 /// Neighbours that are remembered. Behind a gateway one is enough.
 const NEIGHBOURS: usize = 4;
 
 /// How long an answer holds. No RFC says; most hosts take from one to twenty minutes.
-const LIFETIME: Millis = 10 * 60 * 1_000;
+const LIFETIME: Micros = 10 * 60 * 1_000_000;
 
 /// The time between two questions for one address (RFC 1122, 2.3.2.1: at most one a second).
-const PAUSE: Millis = 1_000;
+const PAUSE: Micros = 1_000_000;
 
 /// Ethernet, IPv4, and how long their addresses are.
 const KIND: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
@@ -28,8 +28,8 @@ struct Neighbour {
     /// Unknown while it has not answered.
     mac: Option<MacAddr>,
     /// When it answered, or was asked last.
-    since: Millis,
-    used: Millis,
+    since: Micros,
+    used: Micros,
 }
 
 /// What is known of an address.
@@ -62,7 +62,7 @@ impl Neighbours {
     }
 
     /// Where `ip` is, or how to learn it.
-    pub(crate) fn look_up(&mut self, now: Millis, ip: Ipv4Addr, own_mac: MacAddr, own_ip: Ipv4Addr) -> Known {
+    pub(crate) fn look_up(&mut self, now: Micros, ip: Ipv4Addr, own_mac: MacAddr, own_ip: Ipv4Addr) -> Known {
         let request = || Known::Ask(Some(message(REQUEST, (own_mac, own_ip), (None, ip))));
         let Some(neighbour) = self.find(ip) else {
             self.put(Neighbour { ip, mac: None, since: now, used: now });
@@ -83,7 +83,7 @@ impl Neighbours {
 
     /// Takes note of a message; whether it answered a question of ours. If it is a question for us, `frame` becomes the
     /// answer.
-    pub(crate) fn receive(&mut self, now: Millis, frame: &mut [u8], own_mac: MacAddr, own_ip: Ipv4Addr) -> Heard {
+    pub(crate) fn receive(&mut self, now: Micros, frame: &mut [u8], own_mac: MacAddr, own_ip: Ipv4Addr) -> Heard {
         let Some(arp) = frame.get(ETHERNET..).and_then(Arp::parse) else { return Heard::Nothing };
         if arp.target != own_ip || arp.sender == own_ip || !ethernet::is_unicast(arp.mac) || arp.sender.is_unspecified()
         {
@@ -138,13 +138,17 @@ struct Arp {
 
 impl Arp {
     fn parse(message: &[u8]) -> Option<Self> {
-        let [kind @ .., o0, o1, m0, m1, m2, m3, m4, m5, s0, s1, s2, s3, _, _, _, _, _, _, t0, t1, t2, t3] =
-            message.first_chunk::<MESSAGE>()?;
+        // In pieces, so that each is copied as a whole.
+        let (kind, rest) = message.first_chunk::<MESSAGE>()?.split_first_chunk()?;
+        let (operation, rest) = rest.split_first_chunk()?;
+        let (mac, rest) = rest.split_first_chunk()?;
+        let (sender, rest) = rest.split_first_chunk::<4>()?;
+        let target = rest.last_chunk::<4>()?;
         (*kind == KIND).then_some(Self {
-            operation: u16::from_be_bytes([*o0, *o1]),
-            mac: [*m0, *m1, *m2, *m3, *m4, *m5],
-            sender: Ipv4Addr::new(*s0, *s1, *s2, *s3),
-            target: Ipv4Addr::new(*t0, *t1, *t2, *t3),
+            operation: u16::from_be_bytes(*operation),
+            mac: *mac,
+            sender: (*sender).into(),
+            target: (*target).into(),
         })
     }
 }
@@ -173,7 +177,7 @@ mod tests {
         message(REPLY, from, (Some(OWN.0), OWN.1))
     }
 
-    fn look_up(neighbours: &mut Neighbours, now: Millis, ip: Ipv4Addr) -> Known {
+    fn look_up(neighbours: &mut Neighbours, now: Micros, ip: Ipv4Addr) -> Known {
         neighbours.look_up(now, ip, OWN.0, OWN.1)
     }
 

@@ -7,7 +7,7 @@ use crate::ethernet::{self, ETHERNET, EtherType, MacAddr};
 use crate::icmp;
 use crate::ipv4::{self, IPV4, Protocol};
 use crate::udp::{self, UDP};
-use crate::{MAX_PAYLOAD, MIN_FRAME, Millis, PAYLOAD};
+use crate::{MAX_PAYLOAD, MIN_FRAME, Micros, PAYLOAD};
 
 /// What a host is told at its start.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ impl Host {
 
     /// A frame has arrived. It may be changed: answers are made in it. (A frame that was cut to less than
     /// [`MIN_FRAME`] octets is not answered.)
-    pub fn receive<'f>(&mut self, now: Millis, frame: &'f mut [u8]) -> Incoming<'f> {
+    pub fn receive<'f>(&mut self, now: Micros, frame: &'f mut [u8]) -> Incoming<'f> {
         let Settings { mac, ip, .. } = self.settings;
         match ethernet::parse(frame) {
             Some((to, EtherType::Arp)) if to == mac || to == ethernet::BROADCAST => {
@@ -148,7 +148,7 @@ impl Host {
 
     /// A datagram is to be sent: its `len` octets lie in `frame` from [`PAYLOAD`] on. What is before
     /// them is overwritten. The same call may be made again for the same datagram, as long as the buffer is left alone.
-    pub fn send<'f>(&mut self, now: Millis, to: SocketAddrV4, len: usize, frame: &'f mut [u8]) -> Outgoing<'f> {
+    pub fn send<'f>(&mut self, now: Micros, to: SocketAddrV4, len: usize, frame: &'f mut [u8]) -> Outgoing<'f> {
         let Settings { mac, ip, gateway, port, .. } = self.settings;
         let hop = if self.same_link(*to.ip()) { Some(*to.ip()) } else { gateway };
         let Some(hop) = hop.filter(|hop| len <= MAX_PAYLOAD && self.is_somebody(*to.ip()) && self.is_somebody(*hop))

@@ -61,8 +61,8 @@ mod udp;
 pub use ethernet::MacAddr;
 pub use host::{Host, Incoming, Outgoing, Settings};
 
-/// Milliseconds since any moment, as long as it stays the same and they never run backwards.
-pub type Millis = u64;
+/// Microseconds since any moment, as long as it stays the same and they never run backwards.
+pub type Micros = u64;
 
 /// Octets of the largest frame: header and 1,500 octets, without the check sequence that the card adds.
 pub const MAX_FRAME: usize = 1_514;

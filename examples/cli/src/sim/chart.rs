@@ -1,6 +1,5 @@
 //! A chart as an SVG drawing: the same values give the same octets.
 
-use indicatif::HumanCount;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
@@ -218,10 +217,22 @@ impl Chart {
 
 /// A number on an axis, as short as it can be.
 fn number(value: f64) -> String {
-    if value >= 10.0 {
-        return HumanCount(value.round() as u64).to_string();
+    let rounded = if value.abs() >= 10.0 { value.round() } else { (value * 1e4).round() / 1e4 };
+    let digits = format!("{rounded}");
+    // Thousands apart, so that they are read at a glance.
+    match digits.strip_prefix('-').unwrap_or(&digits).len() {
+        5.. if !digits.contains('.') => {
+            let mut grouped = String::new();
+            for (at, digit) in digits.chars().enumerate() {
+                if at > 0 && (digits.len() - at) % 3 == 0 && !grouped.ends_with('-') {
+                    grouped.push(',');
+                }
+                grouped.push(digit);
+            }
+            grouped
+        }
+        _ => digits,
     }
-    format!("{}", if value <= -10.0 { value.round() } else { (value * 1e4).round() / 1e4 })
 }
 
 #[cfg(test)]
@@ -263,9 +274,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, text) in
-            [(0.0, "0"), (0.05, "0.05"), (12.4, "12"), (1_500.0, "1,500"), (25_000.0, "25,000"), (-12.4, "-12")]
-        {
+        for (value, text) in [(0.0, "0"), (0.05, "0.05"), (12.4, "12"), (1_500.0, "1500"), (25_000.0, "25,000")] {
             assert_eq!(number(value), text);
         }
     }

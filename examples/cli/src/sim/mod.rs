@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bep44::sim::{Churn, Phase, Progress, Report, Scenario, ScenarioError, Simulation};
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 pub(crate) use study::Which;
 
@@ -90,10 +90,10 @@ fn show(bar: &ProgressBar, progress: &Progress) {
         Phase::Putting => "items are put",
         Phase::Reading => "items are read",
     };
+    let events = progress.events / 1_000;
     bar.set_message(format!(
-        "{phase}: {} nodes, {} thousand events, {} of virtual time",
-        HumanCount(progress.hosts as u64),
-        HumanCount(progress.events / 1_000),
+        "{phase}: {} nodes, {events} thousand events, {} of virtual time",
+        progress.hosts,
         time(passed)
     ));
 }
@@ -104,11 +104,11 @@ fn cost(elapsed: Duration, events: u64, nodes: u32) -> String {
     let memory = peak_memory().map_or_else(String::new, |octets| {
         format!(
             "; {} MiB of memory at most, {:.1} KiB a node",
-            HumanCount(octets >> 20),
+            octets >> 20,
             octets as f64 / 1_024.0 / f64::from(nodes)
         )
     });
-    format!("simulated in {}: {} events, {} a second{memory}", time(elapsed), HumanCount(events), HumanCount(rate))
+    format!("simulated in {}: {events} events, {rate} a second{memory}", time(elapsed))
 }
 
 /// Octets of memory that this process has had at most, where the system tells (Linux).
@@ -129,19 +129,15 @@ fn summarize(output: &Output, report: &Report) {
         "nodes",
         &format!(
             "{} in all, {} left, {} behind a translator of addresses, {} misbehave",
-            HumanCount(population.began.into()),
-            HumanCount(population.left.into()),
-            HumanCount(population.behind_nat.into()),
-            HumanCount(population.rogues.into())
+            population.began, population.left, population.behind_nat, population.rogues
         ),
     );
     let lost = report.packets.sent + report.packets.doubled - report.packets.arrived;
     output.row(
         "packets",
         &format!(
-            "{} sent, {} never arrived; {:.0} a minute at the median node, {:.0} at the busiest in a hundred",
-            HumanCount(report.packets.sent),
-            HumanCount(lost),
+            "{} sent, {lost} never arrived; {:.0} a minute at the median node, {:.0} at the busiest in a hundred",
+            report.packets.sent,
             report.load.percentile(50),
             report.load.percentile(99)
         ),
@@ -187,10 +183,10 @@ fn summarize(output: &Output, report: &Report) {
             "{style}{:.3} %{style:#} of {}: {} the newest version, {} an older one, {} missed it, {} when nobody had it",
             100.0 * found.share(),
             count(found.reads, "read"),
-            HumanCount(found.newest),
-            HumanCount(found.older),
-            HumanCount(found.missed),
-            HumanCount(found.gone)
+            found.newest,
+            found.older,
+            found.missed,
+            found.gone
         ),
     );
     for violation in report.violations.iter().take(5) {

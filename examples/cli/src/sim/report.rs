@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bep44::sim::{Distribution, Report};
-use indicatif::HumanCount;
 use serde_json::json;
 
 use super::chart::{Axis, Chart, Corner, Line};
@@ -55,7 +54,7 @@ fn compose(report: &Report, studies: &Studies) -> Page {
     let listing = Block::Listing(scenario.to_toml());
     sections.push(Section { title: "The scenario", blocks: vec![listing] });
     Page {
-        title: format!("A simulated DHT of {} nodes", HumanCount(scenario.nodes.into())),
+        title: format!("A simulated DHT of {} nodes", scenario.nodes),
         lead: format!(
             "Virtual time, seed {}. The same scenario with the same seed gives this page again, octet for octet: \
              bep44 sim --scenario scenario.toml --report DIRECTORY",
@@ -74,23 +73,19 @@ fn overview(report: &Report) -> Section {
     let packets = &report.packets;
     let found = &report.found;
     let rows = vec![
-        row("Items found", format!("{:.3} % of {} reads", 100.0 * found.share(), HumanCount(found.reads))),
+        row("Items found", format!("{:.3} % of {} reads", 100.0 * found.share(), found.reads)),
         row(
             "Of the reads",
             format!(
                 "{} found the newest version, {} an older one, {} missed an item that could be reached, {} came when nobody had it",
-                HumanCount(found.newest),
-                HumanCount(found.older),
-                HumanCount(found.missed),
-                HumanCount(found.gone)
+                found.newest, found.older, found.missed, found.gone
             ),
         ),
         row(
             "Puts",
             format!(
                 "{}; of the 8 nodes truly closest, {:.3} accepted on average",
-                HumanCount(report.reach.puts),
-                report.reach.mean
+                report.reach.puts, report.reach.mean
             ),
         ),
         row(
@@ -116,24 +111,21 @@ fn overview(report: &Report) -> Section {
             "Nodes",
             format!(
                 "{} in all, {} left; at the end {} were behind a translator of addresses and {} misbehaved",
-                HumanCount(report.population.began.into()),
-                HumanCount(report.population.left.into()),
-                HumanCount(report.population.behind_nat.into()),
-                HumanCount(report.population.rogues.into())
+                report.population.began, report.population.left, report.population.behind_nat, report.population.rogues
             ),
         ),
         row(
             "Packets",
             format!(
                 "{} sent, {} taken in, {} doubled; {} lost, {} one-way, {} across a partition, {} stopped by a translator, {} to nobody",
-                HumanCount(packets.sent),
-                HumanCount(packets.arrived),
-                HumanCount(packets.doubled),
-                HumanCount(packets.lost),
-                HumanCount(packets.one_way),
-                HumanCount(packets.partition),
-                HumanCount(packets.nat),
-                HumanCount(packets.to_nobody)
+                packets.sent,
+                packets.arrived,
+                packets.doubled,
+                packets.lost,
+                packets.one_way,
+                packets.partition,
+                packets.nat,
+                packets.to_nobody
             ),
         ),
     ];
