@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `micro` shows that it would run on a part with half of the memory, and `small` with a quarter of the flash.
     let programs = [
         ("node", 256, 64),
-        ("small", 72, 64),
+        ("small", 64, 64),
         ("micro", 256, 32),
         ("console", 256, 64),
         ("smoltcp", 256, 64),
