@@ -6,7 +6,7 @@
 //! Features: `ipv6` (on by default) is the second DHT of BEP 32; without it there are no IPv6 contacts, and IPv6 addresses
 //! count as unusable. `alloc` is for tables on the heap, `std` implies it, and `opt-size` is less code, above all for Ed25519, at a
 //! somewhat lower speed. For bare metal: `default-features = false, features = ["opt-size"]`. `salty` is an Ed25519 in half
-//! of that code that takes twenty times the instructions, for parts with 64 KiB of flash; the signatures are the same.
+//! of that code that takes up to twenty times the instructions, for parts with 64 KiB of flash; the signatures are the same.
 //!
 //! The node is a full one of BEP 5 and stores items by BEP 44. Out of scope here: downloading torrents, finding bootstrap
 //! addresses (the host knows DNS, the core does not), and keeping secret keys (items come signed).
