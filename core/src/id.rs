@@ -151,6 +151,7 @@ impl NodeId {
     /// Internet, it may have any.
     #[must_use]
     pub fn suits(&self, ip: IpAddr) -> bool {
+        // The networks that BEP 42 exempts, no more: an address behind a carrier's translator is none of them.
         let is_local = match ip {
             IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
             IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),

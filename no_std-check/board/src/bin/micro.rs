@@ -1,32 +1,9 @@
-//! The same node with the memory of `MicroMemory`, linked for a part with 32 KiB of RAM.
+//! `node` with the memory of `MicroMemory`, linked for a part with 32 KiB of RAM.
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
-use firmware::core::{MicroMemory, Node};
-use firmware::{App, Bare, Quiet};
-use lm3s6965::{Board, Ethernet, Uart, exit, settings};
-use static_cell::{ConstStaticCell, StaticCell};
+#[path = "../program.rs"]
+mod program;
 
-// All that is large is static, so that the linker knows how much there is, and the stack is left to what comes and goes.
-static MEMORY: ConstStaticCell<MicroMemory> = ConstStaticCell::new(MicroMemory::new());
-static NODE: StaticCell<Node<'static>> = StaticCell::new();
-static NETWORK: StaticCell<Bare<Ethernet>> = StaticCell::new();
-static APP: StaticCell<App<'static, Bare<Ethernet>, Quiet<Uart>>> = StaticCell::new();
-
-#[entry]
-fn main() -> ! {
-    exit(run().is_some())
-}
-
-/// Runs for ever; `None` if something is missing, or wrong with the settings.
-fn run() -> Option<()> {
-    let Board { mut machine, ethernet, uart } = Board::take()?;
-    let settings = settings()?;
-    let node = firmware::node(&NODE, MEMORY.try_take()?, &settings)?;
-    let network = Bare::start(&NETWORK, ethernet, settings.network)?;
-    let app = App::new(&APP, &settings, node, network, Quiet::new(uart))?;
-    app.start(&settings)?;
-    app.run(&mut machine);
-    Some(())
-}
+use firmware::Quiet as Operator;
+use firmware::core::MicroMemory as Memory;
